@@ -1,0 +1,61 @@
+# make setup | demo | test | lint | bench | clean.  Needs Python 3.11 or newer, make and git; everything else is set up here.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN  := $(VENV)/bin
+# What the environment was made from. The stamp's name holds it, so that nothing to do costs one hash of two files.
+KEY   := $(shell cat requirements.txt pyproject.toml | sha256sum | cut -c1-16)
+STAMP := $(VENV)/.ready-$(KEY)
+
+.PHONY: help setup demo test lint bench lock clean
+
+help:
+	@echo "make demo    set everything up and watch a ranking move in this terminal (Ctrl-C ends it)"
+	@echo "make test    set everything up and run all tests: pure ones first, then those on a real Kafka and Redis"
+	@echo "make lint    style, types, import layers"
+	@echo "make bench   side-by-side measurements"
+	@echo "make setup   only make $(VENV);  $(BIN)/tidewatch is then the command"
+	@echo "make lock    compile requirements.in into requirements.txt;  make clean removes what was made here"
+
+setup: $(STAMP)
+
+$(STAMP):
+	@deploy/venv.sh $(VENV)
+	@echo "setup 2/3: installing the locked dependencies, each file checked by its hash (about 220 MB the first time)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.txt
+	@echo "setup 3/3: installing tidewatch itself, editable"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation \
+	  --config-settings editable_mode=compat --editable .
+	@rm -f $(VENV)/.ready $(VENV)/.ready-* && touch $(STAMP) $(VENV)/.ready
+	@echo "setup: done; the command is $(BIN)/tidewatch"
+
+demo: setup
+	@$(BIN)/tidewatch demo
+
+# Pure tests come first: they take seconds, so a broken formula is seen before a server starts.
+test: setup
+	$(BIN)/python -m pytest -m "not servers"
+	$(BIN)/python -m pytest -m servers
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m bench.ingest
+	$(BIN)/python -m bench.latency
+
+# Needs uv on the PATH (a tool of the maintainer, not of the product).
+lock:
+	uv pip compile requirements.in --output-file requirements.txt --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" > /dev/null
+	@! grep -nE '[a-z]+://' requirements.txt || { echo "requirements.txt must hold no addresses"; exit 1; }
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,136 @@
+"""Integer amounts per period, leaf and row: the state that all values follow from.
+
+A page holds one period of one system. Groups are rows of their own, kept as exact sums of their members: a change of a
+cell is added to its city's row and to those of its groups, in every page whose period contains it. Integers, so nothing
+is ever recomputed and the order of changes does not matter. 20 bytes per leaf and row of a page (351 cities, 8 leaves:
+75 kB; 40,000: 6.5 MB).
+
+int64 wraps silently at 2^63. So no sum may reach 2^62, and no batch adds more than 2^61 between two looks at the sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.catalogue import Catalogue
+from index.changes import Amounts, Changes, DayAmounts, select_amounts, select_days
+from index.days import DayProfiles
+from index.exact import add_exactly
+from index.layout import Layout, Rows
+from index.periods import Grain, Period
+
+_STEP = 2.0**61
+_SAFE_CHANGES = int(_STEP) // (2 * 10**15)  # a cell stays below 10^15, so a difference below 2 * 10^15
+
+
+class Page:
+    """One period: `amounts` int64, `cells` int32 (how many cells exist below), `dated` int64 (the part of the amounts
+    that has days), each [leaves, rows]. `touched`, `touched_days`: rows changed since the board last looked, as arrays
+    of rows."""
+
+    __slots__ = ("amounts", "cells", "dated", "name", "period", "touched", "touched_days")
+
+    def __init__(self, period: Period, n_leaves: int, n_rows: int) -> None:
+        self.period = period
+        self.name = period.name
+        self.amounts = np.zeros((n_leaves, n_rows), np.int64)
+        self.cells = np.zeros((n_leaves, n_rows), np.int32)
+        self.dated = np.zeros((n_leaves, n_rows), np.int64)
+        self.touched: list[Rows] = []
+        self.touched_days: list[Rows] = []
+
+
+class Cube:
+    """The pages of a system's grains, made when first needed, and its day profiles."""
+
+    def __init__(self, catalogue: Catalogue, leaves: Sequence[str], grains: Sequence[Grain], layout: Layout) -> None:
+        """`leaves`: indicator codes in leaf order."""
+        self.layout = layout
+        self.grains = tuple(grains)
+        self.n_leaves = len(leaves)
+        self.pages: dict[Period, Page] = {}
+        self.leaf_of_indicator = np.full(len(catalogue.indicators), -1, np.int64)
+        for leaf, code in enumerate(leaves):
+            self.leaf_of_indicator[catalogue.indicator_index[code]] = leaf
+        self.is_flow = np.array(
+            [catalogue.indicators[catalogue.indicator_index[c]].kind == "flow" for c in leaves], np.bool_
+        )
+        self.days = DayProfiles(catalogue.calendar, self.n_leaves, layout.size)
+
+    def page(self, period: Period) -> Page:
+        """The page of a period, empty if there was none."""
+        page = self.pages.get(period)
+        if page is None:
+            page = self.pages[period] = Page(period, self.n_leaves, self.layout.size)
+        return page
+
+    def apply(self, changes: Changes) -> None:
+        """Add differences and note the rows that they touch. AmountOverflowError when a sum leaves the exact range."""
+        containing = [[p for p in period.ancestors() if p.grain in self.grains] for period in changes.periods]
+        exactly = [[p] if p.grain in self.grains else [] for p in changes.periods]
+        for part in _safe_steps(changes.flows.delta):
+            self._add(select_amounts(changes.flows, part), containing)
+        for part in _safe_steps(changes.levels.delta):
+            self._add(select_amounts(changes.levels, part), exactly)
+        for part in _safe_steps(changes.days.delta):
+            self._add_days(select_days(changes.days, part))
+
+    def _add(self, changes: Amounts, targets: Sequence[Sequence[Period]]) -> None:
+        leaf = self.leaf_of_indicator[changes.indicator]
+        if (leaf < 0).any():
+            ours = leaf >= 0
+            changes, leaf = select_amounts(changes, ours), leaf[ours]
+        if not len(leaf):
+            return
+        which, rows = self.layout.spread(changes.city)
+        place = leaf[which] * self.layout.size + rows
+        delta, new = changes.delta[which], changes.new[which].astype(np.int32)
+        for number, chosen in _by(changes.period[which]):
+            for period in targets[number]:
+                page = self.page(period)
+                add_exactly(page.amounts, place[chosen], delta[chosen], page.name)
+                if new.any():
+                    np.add.at(page.cells.reshape(-1), place[chosen], new[chosen])
+                page.touched.append(rows[chosen])
+
+    def _add_days(self, changes: DayAmounts) -> None:
+        leaf = self.leaf_of_indicator[changes.indicator]
+        if (leaf < 0).any():
+            ours = leaf >= 0
+            changes, leaf = select_days(changes, ours), leaf[ours]
+        if not len(leaf):
+            return
+        which, rows = self.layout.spread(changes.city)
+        place = leaf[which] * self.layout.size + rows
+        day, delta, new = changes.day[which], changes.delta[which], changes.new[which].astype(np.int32)
+        month = self.days.calendar.month_of_day(day)
+        for number, chosen in _by(month):
+            self.days.add(number, day[chosen], place[chosen], delta[chosen], new[chosen])
+            for period in Period(Grain.MONTH, number).ancestors():
+                if period.grain in self.grains:
+                    page = self.page(period)
+                    add_exactly(page.dated, place[chosen], delta[chosen], page.name)
+                    page.touched_days.append(rows[chosen])
+
+
+def _by(keys: NDArray[np.int32]) -> Iterator[tuple[int, slice | NDArray[np.int64]]]:
+    """(key, which places hold it), for each different key."""
+    first = int(keys[0])
+    if (keys == first).all():
+        yield first, slice(None)
+        return
+    order = np.argsort(keys, kind="stable")
+    different, starts = np.unique(keys[order], return_index=True)
+    for key, places in zip(different.tolist(), np.split(order, starts[1:]), strict=True):
+        yield key, places
+
+
+def _safe_steps(delta: NDArray[np.int64]) -> list[slice]:
+    """Portions of changes, none of which can move a sum by more than 2^61. Nearly always that is one."""
+    n = len(delta)
+    if n <= _SAFE_CHANGES or float(np.abs(delta).sum(dtype=np.float64)) < _STEP:
+        return [slice(None)]
+    return [slice(start, start + _SAFE_CHANGES) for start in range(0, n, _SAFE_CHANGES)]

@@ -1,0 +1,36 @@
+"""Why a value is missing.
+
+Small integers inside (0: it is not missing), words outside (docs/formats.md sections 4 and 5).
+"""
+
+from enum import IntEnum
+
+
+class Reason(IntEnum):
+    """Reasons for a missing value, a missing growth, a missing share."""
+
+    NONE = 0
+    NO_DATA = 1  # no cell below it
+    NO_BASE = 2  # the base period has no amount, or 0, to divide by
+    LOW_COVERAGE = 3  # data for less than min_coverage of the weights
+    NO_VALUE = 4  # of a measure: the value that it starts from is missing
+    NO_PREDECESSOR = 5
+    ZERO_PREDECESSOR = 6
+    OPEN = 7  # the period is not closed: part against whole would mislead
+    CLOSED = 8  # growth to date ends when the period closes
+    NO_DAYS = 9  # amounts came by whole periods, so there is no day profile
+    NO_COMPLETE_DAY = 10
+    OUTSIDE_SPAN = 11
+    GAP = 12  # a year-over-year growth inside the span is missing
+    NO_PARENT = 13  # of a share: the whole has no value
+    ZERO_PARENT = 14
+    UNKNOWN = 15  # read back from the topics, which do not tell it; never published
+
+    @property
+    def word(self) -> str:
+        """As published: `no-data`, `zero-predecessor`, ..."""
+        return self.name.lower().replace("_", "-")
+
+
+WORDS: list[str] = [r.word for r in Reason]
+CODES: dict[str, int] = {r.word: int(r) for r in Reason}

@@ -1,0 +1,380 @@
+"""The cells of one partition in memory: a mirror of Redis that the owner adds to, batch by batch.
+
+Invariant: while the token holds, memory = Redis + the flushes under way. After any refusal the mirror is thrown away
+and made anew by acquire. A cell has a slot: an index into a growing int64 array; keys are packed integers, so a batch is
+one sort, one segmented sum and one dict look-up per touched cell. Cost of a batch: O(events log events + touched cells).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from index.catalogue import Catalogue
+from index.periods import Grain, Period
+from state.errors import CorruptStateError
+from state.keys import Offset, cells_row, days_row
+from state.flush import FlushBatch
+from state.sequence import Verdict, Windows
+from state.snapshot import Snapshot
+
+_encode = msgspec.json.Encoder().encode
+Int64 = NDArray[np.int64]
+
+# Packing of a cell's key, low bits first; the catalogue's sizes are checked against it.
+INDUSTRY_BITS, INDICATOR_BITS, CITY_BITS = 10, 12, 20
+NO_PERIOD = -1
+
+
+def pack_period(period: Period) -> int:
+    """Grain and ordinal as one integer below 2^18 (months to the year 9999 need 17 bits)."""
+    return period.ordinal * 4 + int(period.grain)
+
+
+def unpack_period(code: int) -> Period:
+    """Inverse of `pack_period`."""
+    return Period(Grain(code & 3), code >> 2)
+
+
+@dataclass(slots=True)
+class Valid:
+    """Events of one partition that passed every check but the sequence, in log order; all arrays have length n.
+
+    `source` indexes `sources`; `period` is a packed period, or NO_PERIOD for the month of `day`; `day` is the local
+    epoch day of `at_us`; `industry` indexes the indicator's industries; `value` is in units of 10^-decimals.
+    """
+
+    sources: list[str]
+    source: NDArray[np.int32]
+    seq: Int64
+    city: NDArray[np.int32]
+    indicator: NDArray[np.int32]
+    industry: NDArray[np.int32]
+    value: Int64
+    at_us: Int64
+    day: NDArray[np.int32]
+    period: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def rows(self, where: slice | NDArray[np.intp]) -> Valid:
+        """The chosen events; views where `where` is a slice."""
+        return Valid(
+            self.sources,
+            self.source[where],
+            self.seq[where],
+            self.city[where],
+            self.indicator[where],
+            self.industry[where],
+            self.value[where],
+            self.at_us[where],
+            self.day[where],
+            self.period[where],
+        )
+
+
+class Outcome(NamedTuple):
+    """What `Aggregates.combine` decided: `verdict` uint8[n] per event (see `Verdict`; OVERFLOW besides)."""
+
+    verdict: NDArray[np.uint8]
+    accepted: int
+    duplicates: int
+
+
+OVERFLOW = 4  # a verdict beyond Verdict's: the running cell would leave the bound
+
+
+class _Slots:
+    """Cells of one sort (own cells, or day cells): packed key -> slot -> value, row and field."""
+
+    def __init__(self, name: Callable[[int], tuple[str, str]]) -> None:
+        self._name = name  # packed key -> (row key, field)
+        self.slot: dict[int, int] = {}
+        self.values: Int64 = np.zeros(1024, dtype=np.int64)
+        self.rows: list[str] = []
+        self.fields: list[str] = []
+
+    def _add(self, packed: int) -> int:
+        slot = len(self.rows)
+        if slot == len(self.values):
+            self.values = np.concatenate([self.values, np.zeros_like(self.values)])
+        row, field = self._name(packed)
+        self.slot[packed] = slot
+        self.rows.append(row)
+        self.fields.append(field)
+        return slot
+
+    def put(self, packed: int, value: int) -> None:
+        """Set one cell, as loaded."""
+        slot = self._add(packed)
+        self.values[slot] = value
+
+    def value(self, packed: int) -> int:
+        """Present value of one cell, 0 if there is none."""
+        slot = self.slot.get(packed)
+        return 0 if slot is None else int(self.values[slot])
+
+    def add(self, packed: Int64, sums: Int64, out: dict[str, list[str | int]]) -> None:
+        """Add `sums` to the distinct cells `packed`; append the new absolute values to `out`, row by row."""
+        get, add = self.slot.get, self._add
+        keys = packed.tolist()
+        slots = [get(k) for k in keys]
+        if None in slots:
+            slots = [add(k) if s is None else s for k, s in zip(keys, slots, strict=True)]
+        where = np.array(slots, dtype=np.int64)
+        self.values[where] += sums
+        rows, fields = self.rows, self.fields
+        for slot, value in zip(slots, self.values[where].tolist(), strict=True):
+            row = rows[slot]  # type: ignore[index]
+            line = out.get(row)
+            if line is None:
+                out[row] = [row, fields[slot], value]  # type: ignore[index]
+            else:
+                line.append(fields[slot])  # type: ignore[index]
+                line.append(value)
+
+    def within(self, packed: Int64, magnitude: NDArray[np.float64], bound: float) -> bool:
+        """Whether no order of adding sums of these magnitudes can leave the bound (a sufficient check)."""
+        get = self.slot.get
+        values = self.values
+        slots = np.fromiter((get(k, -1) for k in packed.tolist()), dtype=np.int64, count=len(packed))
+        old = np.where(slots >= 0, np.abs(values[slots]), 0).astype(np.float64)
+        return bool(np.all(old + magnitude < bound))
+
+
+def _segments(keys: Int64) -> tuple[NDArray[np.intp], NDArray[np.intp], Int64]:
+    """Order that sorts `keys`, the starts of equal runs in it, and the distinct keys."""
+    order = np.argsort(keys, kind="stable")
+    sorted_keys = keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], sorted_keys[1:] != sorted_keys[:-1])))
+    return order, starts, sorted_keys[starts]
+
+
+class Aggregates:
+    """One partition's state as its owner holds it."""
+
+    def __init__(self, catalogue: Catalogue, snapshot: Snapshot) -> None:
+        """Mirror of `snapshot` under `catalogue` (the one that the snapshot names).
+
+        Errors: CorruptStateError where a stored cell names what the catalogue does not know or is no integer.
+        """
+        self.catalogue = catalogue
+        self.offset = snapshot.offset
+        self.watermark_us = snapshot.watermark_us
+        self.counts: dict[str, int] = dict(snapshot.counts)
+        self.windows = Windows(catalogue.limits.window, catalogue.limits.jump, snapshot.windows)
+        self._bound = catalogue.limits.cell
+        self._stock = np.array([i.kind == "stock" for i in catalogue.indicators], dtype=bool)
+        self._industries = catalogue.industry_codes
+        if (
+            len(catalogue.cities) >= 1 << CITY_BITS
+            or len(catalogue.indicators) >= 1 << INDICATOR_BITS
+            or max(map(len, self._industries), default=0) >= 1 << INDUSTRY_BITS
+        ):
+            raise CorruptStateError("catalogue", "more entities, indicators or industries than a cell's key holds")
+        self._cells = _Slots(self._cell_name)
+        self._days = _Slots(self._day_name)
+        self._stocks: dict[int, tuple[int, str, int, int]] = {}  # packed -> (at_us, source, seq, value)
+        self._period_names: dict[int, str] = {}
+        self._day_names: dict[int, tuple[str, str]] = {}
+        for row, fields in snapshot.rows.items():
+            self._restore(row, fields)
+
+    def _cell_name(self, packed: int) -> tuple[str, str]:
+        industry = packed & (1 << INDUSTRY_BITS) - 1
+        indicator = packed >> INDUSTRY_BITS & (1 << INDICATOR_BITS) - 1
+        city = packed >> INDUSTRY_BITS + INDICATOR_BITS & (1 << CITY_BITS) - 1
+        code = packed >> INDUSTRY_BITS + INDICATOR_BITS + CITY_BITS
+        name = self._period_names.get(code)
+        if name is None:
+            name = self._period_names[code] = unpack_period(code).name
+        field = f"{self.catalogue.indicators[indicator].code}/{self._industries[indicator][industry]}"
+        return cells_row(name, self.catalogue.cities[city]), field
+
+    def _day_name(self, packed: int) -> tuple[str, str]:
+        indicator = packed & (1 << INDICATOR_BITS) - 1
+        city = packed >> INDICATOR_BITS & (1 << CITY_BITS) - 1
+        day = packed >> INDICATOR_BITS + CITY_BITS
+        names = self._day_names.get(day)
+        if names is None:
+            date = str(np.datetime64(day, "D"))
+            names = self._day_names[day] = (date[:7], date)
+        month, date = names
+        return days_row(month, self.catalogue.cities[city]), f"{self.catalogue.indicators[indicator].code}@{date}"
+
+    def _restore(self, row: str, fields: Sequence[str]) -> None:
+        catalogue = self.catalogue
+        try:
+            sort, name, city_code = row.split(":", 2)
+            city = catalogue.city_index[city_code]
+            if sort == "days":
+                base = city << INDICATOR_BITS
+                for field, value in zip(fields[::2], fields[1::2], strict=True):
+                    indicator, _, date = field.partition("@")
+                    day = self._parse_day(date)
+                    packed = day << INDICATOR_BITS + CITY_BITS | base | catalogue.indicator_index[indicator]
+                    self._days.put(packed, int(value))
+                return
+            base = pack_period(Period.parse(name)) << CITY_BITS | city
+            for field, value in zip(fields[::2], fields[1::2], strict=True):
+                indicator, _, industry = field.rpartition("/")
+                i = catalogue.indicator_index[indicator]
+                packed = (base << INDICATOR_BITS | i) << INDUSTRY_BITS | catalogue.industry_index[i][industry]
+                if self._stock[i]:
+                    amount, at_us, seq, source = value.split(" ", 3)
+                    self._stocks[packed] = (int(at_us), source, int(seq), int(amount))
+                else:
+                    self._cells.put(packed, int(value))
+        except KeyError:
+            return  # a city or indicator that this catalogue no longer has: no event can touch the row
+        except ValueError as error:
+            raise CorruptStateError(row, f"{fields!r:.200} ({error!r})") from None
+
+    def _parse_day(self, date: str) -> int:
+        day = self._day_of.get(date)
+        if day is None:
+            day = self._day_of[date] = int(np.datetime64(date, "D").astype(np.int64))
+        return day
+
+    _day_of: dict[str, int] = {}  # noqa: RUF012 - a cache of pure facts, shared by all
+
+    def combine(self, events: Valid) -> tuple[Outcome, list[list[str | int]]]:
+        """Deduplicate `events` and add them; (outcome, changed rows with absolute values, as the flush writes them).
+
+        Counts `accepted` and `duplicate` move; rejects are counted by `reject`. Errors: none: every event gets a
+        verdict.
+        """
+        n = len(events)
+        out: dict[str, list[str | int]] = {}
+        if n == 0:
+            return Outcome(np.zeros(0, dtype=np.uint8), 0, 0), []
+        flow = ~self._stock[events.indicator]
+        dated = flow & (events.period == NO_PERIOD)
+        period = events.period
+        if dated.any() or not flow.all():
+            month = self.catalogue.calendar.month_of_day(events.day)
+            period = np.where(period == NO_PERIOD, month * 4 + int(Grain.MONTH), period)
+        cell = (
+            (period.astype(np.int64) << CITY_BITS | events.city) << INDICATOR_BITS | events.indicator
+        ) << INDUSTRY_BITS | events.industry
+        day = (events.day.astype(np.int64) << CITY_BITS | events.city) << INDICATOR_BITS | events.indicator
+
+        if self._surely_bounded(events, cell, day, flow, dated):
+            verdict = self._admit(events)
+        else:
+            verdict = self._admit_one_by_one(events, cell, day, flow, dated)
+        kept = verdict == Verdict.NEW
+        for keys, mask, slots in ((cell, kept & flow, self._cells), (day, kept & dated, self._days)):
+            if mask.any():
+                order, starts, distinct = _segments(keys[mask])
+                slots.add(distinct, np.add.reduceat(events.value[mask][order], starts), out)
+        if not flow.all():
+            self._set_stocks(events, cell, np.flatnonzero(kept & ~flow), out)
+        accepted = int(kept.sum())
+        duplicates = int((verdict == Verdict.DUPLICATE).sum())
+        if accepted:
+            top = int(events.at_us[kept].max())
+            self.watermark_us = top if self.watermark_us is None else max(top, self.watermark_us)
+        for name, number in (("accepted", accepted), ("duplicate", duplicates)):
+            if number:
+                self.counts[name] = self.counts.get(name, 0) + number
+        return Outcome(verdict, accepted, duplicates), list(out.values())
+
+    def reject(self, reason: str, number: int = 1) -> None:
+        """Count `number` rejected events under `reason`."""
+        name = f"rejected:{reason}"
+        self.counts[name] = self.counts.get(name, 0) + number
+
+    def flush_batch(self, end: Offset, rows: list[list[str | int]]) -> FlushBatch:
+        """Encode what the batch up to `end` changed, and move this mirror's offset there."""
+        start, self.offset = self.offset, end
+        return FlushBatch(
+            start=start,
+            end=end,
+            watermark_us=self.watermark_us,
+            rows=_encode(rows),
+            windows=_encode(self.windows.take_touched()),
+            counts=_encode(self.counts),
+            catalogue_version=self.catalogue.version,
+        )
+
+    def _admit(self, events: Valid) -> NDArray[np.uint8]:
+        verdict = np.empty(len(events), dtype=np.uint8)
+        order = np.argsort(events.source, kind="stable")
+        source = events.source[order]
+        starts = np.flatnonzero(np.concatenate(([True], source[1:] != source[:-1]))).tolist()
+        for begin, end in zip(starts, [*starts[1:], len(order)], strict=True):
+            where = order[begin:end]
+            verdict[where] = self.windows.admit(events.sources[int(source[begin])], events.seq[where])
+        return verdict
+
+    def _surely_bounded(
+        self, events: Valid, cell: Int64, day: Int64, flow: NDArray[np.bool_], dated: NDArray[np.bool_]
+    ) -> bool:
+        """Whether no running cell can reach the bound in this batch, whichever events are accepted."""
+        # Doubles: sums of 10^5 magnitudes below 10^15 err by less than 1e-10 of themselves; the margin covers it.
+        bound = self._bound * (1 - 1e-9)
+        magnitude = np.abs(events.value).astype(np.float64)
+        # One look-up per batch settles nearly all: old values are below the bound, but small against it.
+        if float(magnitude.sum()) + self._largest() < bound:
+            self._seen_largest += float(magnitude.sum())
+            return True
+        for keys, mask, slots in ((cell, flow, self._cells), (day, dated, self._days)):
+            if mask.any():
+                order, starts, distinct = _segments(keys[mask])
+                if not slots.within(distinct, np.add.reduceat(magnitude[mask][order], starts), bound):
+                    return False
+        self._seen_largest = -1.0
+        return True
+
+    _seen_largest = -1.0
+
+    def _largest(self) -> float:
+        """An upper bound of the magnitude of any cell: measured seldom, raised by each batch's whole sum between."""
+        if self._seen_largest < 0 or self._seen_largest > self._bound / 2:
+            self._seen_largest = float(max(np.abs(self._cells.values).max(), np.abs(self._days.values).max()))
+        return self._seen_largest
+
+    def _admit_one_by_one(
+        self, events: Valid, cell: Int64, day: Int64, flow: NDArray[np.bool_], dated: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
+        """The same decisions one event after the other: a refused amount leaves no mark in the window."""
+        verdict = np.empty(len(events), dtype=np.uint8)
+        running: dict[tuple[bool, int], int] = {}
+        for i in range(len(events)):
+            source, seq, value = events.sources[int(events.source[i])], int(events.seq[i]), int(events.value[i])
+            verdict[i] = self.windows.judge(source, seq)
+            if verdict[i] != Verdict.NEW:
+                continue
+            moved: list[tuple[tuple[bool, int], int]] = []
+            if flow[i]:
+                moved.append(((True, int(cell[i])), running.get((True, int(cell[i])), self._cells.value(int(cell[i])))))
+            if dated[i]:
+                moved.append(((False, int(day[i])), running.get((False, int(day[i])), self._days.value(int(day[i])))))
+            if any(abs(old + value) >= self._bound for _, old in moved):
+                verdict[i] = OVERFLOW
+                continue
+            running.update((which, old + value) for which, old in moved)
+            self.windows.mark(source, seq)
+        self._seen_largest = -1.0
+        return verdict
+
+    def _set_stocks(self, events: Valid, cell: Int64, where: NDArray[np.intp], out: dict[str, list[str | int]]) -> None:
+        changed: set[int] = set()
+        for i in where.tolist():
+            packed = int(cell[i])
+            entry = (int(events.at_us[i]), events.sources[int(events.source[i])], int(events.seq[i]), int(events.value[i]))
+            held = self._stocks.get(packed)
+            if held is None or entry[:3] > held[:3]:
+                self._stocks[packed] = entry
+                changed.add(packed)
+        for packed in changed:
+            row, field = self._cell_name(packed)
+            at_us, source, seq, amount = self._stocks[packed]
+            out.setdefault(row, [row]).extend((field, f"{amount} {at_us} {seq} {source}"))

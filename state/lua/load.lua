@@ -1,0 +1,2 @@
+-- The whole state, read-only, in one step.
+return {'ok', snapshot(tag)}

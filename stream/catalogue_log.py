@@ -1,0 +1,87 @@
+"""The catalogue as a record in every partition of `indicator-events`, so that a change takes effect at an offset.
+
+Key `catalogue`, value `{"catalogue": {...}}`. Events before a partition's first such record are judged by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from confluent_kafka import KafkaException, Producer
+
+from index.catalogue import Catalogue
+from index.errors import CatalogueError
+from stream.errors import UnreachableError
+from stream.tail import high_watermarks, read_to
+from stream.topics import EVENT_BYTES, EVENTS, client_options
+
+KEY = b"catalogue"
+_START = b'{"catalogue":'
+
+
+class _Envelope(msgspec.Struct):
+    catalogue: msgspec.Raw
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def record_of(catalogue: Catalogue) -> bytes:
+    """The record's value."""
+    return _START + catalogue.to_json() + b"}"
+
+
+def is_catalogue(key: object, value: bytes | None) -> bool:
+    """Whether a message is a catalogue record (valid or not), and not an event."""
+    return key == KEY and value is not None and value.startswith(_START)
+
+
+def catalogue_of(value: bytes) -> Catalogue | None:
+    """The catalogue in a record's value; None where it holds no valid one (such a record is `malformed`)."""
+    try:
+        return Catalogue.from_json(bytes(_envelope.decode(value).catalogue))
+    except (ValueError, CatalogueError, msgspec.MsgspecError):
+        return None
+
+
+def publish_catalogue(
+    address: str, catalogue: Catalogue, partitions: list[int], options: Mapping[str, object] | None = None
+) -> None:
+    """Append `catalogue` to each of `partitions`. Errors: UnreachableError (repeat: a second copy changes nothing)."""
+    producer = Producer(
+        {
+            **client_options(address, options),
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "compression.type": "gzip",
+            "message.max.bytes": EVENT_BYTES,
+        }
+    )
+    failures: list[str] = []
+
+    def delivered(error: object, _message: object) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    try:
+        for partition in partitions:
+            producer.produce(EVENTS, record_of(catalogue), KEY, partition, on_delivery=delivered)
+        left = producer.flush(30)
+    except KafkaException as error:
+        raise UnreachableError(f"{EVENTS}: {error}") from None
+    if left or failures:
+        raise UnreachableError(f"{EVENTS}: catalogue not written: {failures or 'no answer'}")
+
+
+def first_catalogue(address: str, partition: int, options: Mapping[str, object] | None = None) -> Catalogue | None:
+    """The first valid catalogue in `partition`'s log, None if there is none yet. Blocking; reads up to it, so at
+    once where the topic was made by us, since then it is the first record. Errors: UnreachableError."""
+    ends = high_watermarks(address, [(EVENTS, partition)], options)
+    for message in read_to(address, ends, options):
+        value = message.value()
+        if isinstance(value, bytes) and is_catalogue(message.key(), value):
+            catalogue = catalogue_of(value)
+            if catalogue is not None:
+                return catalogue
+    return None

@@ -1,0 +1,37 @@
+"""Errors of the Kafka side, classed by what the caller does next.
+
+StreamError
+├── UnreachableError     Kafka does not answer: wait and try again
+├── PublisherFenced      another index worker took the system over: reconcile if still assigned, else stop
+├── RetentionError       the log no longer holds an offset that is needed: stop, a person decides
+└── MessageError         a message of ours cannot be read (newer schema, foreign writer): stop, a person looks
+"""
+
+from __future__ import annotations
+
+
+class StreamError(Exception):
+    """Base of all errors of this package."""
+
+
+class UnreachableError(StreamError):
+    """Kafka did not answer in time; nothing is lost, try again."""
+
+
+class PublisherFenced(StreamError):  # noqa: N818 - named by consequence, see the tree above
+    """A newer producer with this transactional id exists: what was under way is not committed."""
+
+
+class RetentionError(StreamError):
+    """The log does not hold the offset that the state names: events between are gone from Kafka."""
+
+    def __init__(self, topic: str, partition: int, wanted: int, low: int, high: int) -> None:
+        super().__init__(
+            f"{topic}/{partition}: Redis names offset {wanted}, the log holds {low} to {high}: nothing was skipped. "
+            "If retention removed records, raise it and restore a Redis backup that names a held offset, or rebuild the "
+            "partition; if the topic was made anew, Redis belongs to another log: use an empty one"
+        )
+
+
+class MessageError(StreamError):
+    """A message on a topic of ours has a form or schema version that this code does not know."""

@@ -1,0 +1,112 @@
+"""Dead letters: rejected elements with their bytes, reason and position, acknowledged before the flush that passes them.
+
+The key is the position (topic/partition/offset/index): after a crash one may be written again, never two different
+ones, and compaction removes the repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from stream.errors import StreamError, UnreachableError
+from stream.topics import DLQ, EVENTS, LETTER_BYTES, client_options
+
+
+class Letter(NamedTuple):
+    """One rejected element; `timestamp_ms` is that of its record, `raw` its original bytes."""
+
+    partition: int
+    offset: int
+    index: int
+    reason: str
+    detail: str
+    timestamp_ms: int
+    raw: bytes
+
+    @property
+    def key(self) -> str:
+        """Position and key: `topic/partition/offset/index`."""
+        return f"{EVENTS}/{self.partition}/{self.offset}/{self.index}"
+
+
+def letter_of(message: Message) -> Letter | None:
+    """The letter in a message of the dead-letter topic; None where it is not one of ours."""
+    headers = {name: value.decode() if value else "" for name, value in message.headers() or []}
+    try:
+        return Letter(
+            int(headers["partition"]),
+            int(headers["offset"]),
+            int(headers["index"]),
+            headers["reason"],
+            headers.get("detail", ""),
+            int(headers["timestamp"]),
+            message.value() or b"",
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+class LetterBox:
+    """Sends letters. `await post(letters)` returns when Kafka has acknowledged every one."""
+
+    def __init__(self, address: str, partitions: int, options: Mapping[str, object] | None = None) -> None:
+        self._partitions = partitions
+        self._producer = Producer(
+            {
+                **client_options(address, options),
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "message.max.bytes": LETTER_BYTES,
+                "delivery.timeout.ms": 30_000,
+            }
+        )
+
+    async def post(self, letters: list[Letter]) -> None:
+        """Write `letters` and wait for all acknowledgements.
+
+        Errors: UnreachableError (some may be written: post all again), StreamError (refused for good).
+        """
+        if letters:
+            await asyncio.get_running_loop().run_in_executor(None, self._post, letters)
+
+    def _post(self, letters: list[Letter]) -> None:
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failures.append(error)
+
+        producer = self._producer
+        for letter in letters:
+            headers = [
+                ("reason", letter.reason),
+                ("detail", letter.detail.encode("utf-8", "replace")),
+                ("topic", EVENTS),
+                ("partition", str(letter.partition)),
+                ("offset", str(letter.offset)),
+                ("index", str(letter.index)),
+                ("timestamp", str(letter.timestamp_ms)),
+            ]
+            while True:
+                try:
+                    producer.produce(
+                        DLQ, letter.raw, letter.key, letter.partition % self._partitions,
+                        on_delivery=delivered, headers=headers,
+                    )  # fmt: skip
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+                except KafkaException as error:
+                    raise UnreachableError(f"{DLQ}: {error}") from None
+        left = producer.flush(35)
+        if left:
+            raise UnreachableError(f"{DLQ}: {left} letters not acknowledged in time")
+        if failures:
+            error = failures[0]
+            if error.retriable() or error.code() in (KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT):
+                raise UnreachableError(f"{DLQ}: {len(failures)} letters not written: {error.str()}")
+            raise StreamError(f"{DLQ}: a letter is refused: {error.str()}")

@@ -1,0 +1,153 @@
+"""Every message that we write, as it stands on its topic (docs/formats.md section 6). JSON; `schema` in each.
+
+Fields are in the order of the documentation. A reader refuses a newer schema by name and ignores keys that it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from stream.errors import MessageError
+
+SCHEMA = 1
+
+
+class _Message(msgspec.Struct, kw_only=True, gc=False):
+    schema: int = SCHEMA
+
+
+class IndexUpdate(_Message):
+    """`index-updates`: one entity's values in one period. Growths, shares and coverage are fractions."""
+
+    system: str
+    entity: str
+    kind: str
+    period: str
+    revision: int
+    definition: int
+    status: str
+    value: float | None
+    coverage: float
+    nodes: dict[str, float | None]
+    growth: dict[str, float | None]
+    days: int | None
+    why: dict[str, str]
+
+
+class Moved(msgspec.Struct, gc=False):
+    """Columns of the rows whose value moved: rank None = not in the table (before, after)."""
+
+    entity: list[str]
+    was: list[int | None]
+    rank: list[int | None]
+    value: list[float | None]
+
+
+class RankingDelta(_Message):
+    """`ranking-deltas`: how one table changed in one revision; `shifted` are ranges of old ranks and what to add."""
+
+    system: str
+    ranking: str
+    period: str
+    scope: str | None
+    revision: int
+    size: int
+    moved: Moved
+    shifted: list[tuple[int, int, int]]
+
+
+class Rows(msgspec.Struct, gc=False):
+    """Columns of a table, by rank, then entity code."""
+
+    entity: list[str]
+    rank: list[int]
+    value: list[float]
+    change: list[int | None]
+
+
+class LeftOut(msgspec.Struct, gc=False):
+    """Columns of the entities that a table leaves out, with the reason of each."""
+
+    entity: list[str]
+    reason: list[str]
+
+
+class RankingTable(_Message):
+    """`rankings`: one whole table."""
+
+    system: str
+    ranking: str
+    period: str
+    scope: str | None
+    revision: int
+    measure: str
+    node: str
+    rows: Rows
+    left_out: LeftOut
+
+
+class Counts(msgspec.Struct, gc=False):
+    """Events by outcome, since the beginning of the log."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    rejected: dict[str, int] = {}
+
+
+class Revision(_Message):
+    """`revisions`: what one published transaction includes. `offsets` are the next ones, by partition."""
+
+    system: str
+    revision: int
+    definition: int
+    catalogue: int
+    reason: str
+    offsets: dict[str, int]
+    watermark: int | None
+    counts: Counts
+    updates: int
+    deltas: int
+    tables: int
+
+
+class ControlVersion(_Message):
+    """`control`, key `system/version`: one definition."""
+
+    system: str
+    version: int
+    definition: str
+    author: str
+    reason: str
+    at: str
+
+
+class ControlActive(_Message):
+    """`control`, key `system/active`: the version in force."""
+
+    system: str
+    version: int
+    author: str
+    reason: str
+    at: str
+
+
+M = TypeVar("M", bound=_Message)
+
+encode = msgspec.json.Encoder().encode
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+
+
+def decode_message(kind: type[M], value: bytes, where: str) -> M:
+    """One message of `kind`; `where` names topic and key for the error. Errors: MessageError."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    try:
+        message: M = decoder.decode(value)
+    except msgspec.MsgspecError as error:
+        raise MessageError(f"{where}: not a {kind.__name__} ({error})") from None
+    if message.schema > SCHEMA:
+        raise MessageError(f"{where}: schema {message.schema}, this worker knows {SCHEMA}; upgrade the worker")
+    return message

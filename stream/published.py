@@ -1,0 +1,62 @@
+"""Reading back what a system published last: the committed outputs are the only record of it.
+
+To be called after the publisher initialised its transactions (no predecessor can commit any more), and past the high
+watermarks taken after that: another system's open transaction would else hide our own last revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stream.messages import IndexUpdate, RankingTable, Revision, decode_message
+from stream.tail import high_watermarks, read_to
+from stream.topics import RANKINGS, REVISIONS, UPDATES, partition_of
+
+
+@dataclass(slots=True)
+class Published:
+    """What is committed of one system: by key, the last of each; `revision` None before the first."""
+
+    revision: Revision | None = None
+    updates: dict[str, IndexUpdate] = field(default_factory=dict)
+    tables: dict[str, RankingTable] = field(default_factory=dict)
+
+
+def read_back(address: str, system: str, options: Mapping[str, object] | None = None) -> Published:
+    """All that `system` has committed. Blocking. Errors: UnreachableError, MessageError (a newer schema)."""
+    partition = partition_of(system)
+    ends = high_watermarks(address, [(topic, partition) for topic in (UPDATES, RANKINGS, REVISIONS)], options)
+    prefix = f"{system}/".encode()
+    last: dict[tuple[str, bytes], bytes | None] = {}
+    for message in read_to(address, ends, options):
+        key = message.key() or b""
+        if isinstance(key, bytes) and key.startswith(prefix):
+            last[message.topic() or "", key] = message.value()  # type: ignore[assignment]
+    out = Published()
+    for (topic, raw_key), value in last.items():
+        if value is None:
+            continue
+        key = raw_key.decode()
+        if topic == UPDATES:
+            out.updates[key] = decode_message(IndexUpdate, value, f"{topic} {key}")
+        elif topic == RANKINGS:
+            out.tables[key] = decode_message(RankingTable, value, f"{topic} {key}")
+        else:
+            revision = decode_message(Revision, value, f"{topic} {key}")
+            if out.revision is None or revision.revision > out.revision.revision:
+                out.revision = revision
+    return out
+
+
+def read_revision(address: str, system: str, options: Mapping[str, object] | None = None) -> Revision | None:
+    """The last committed revision of `system`, None before the first. Blocking. Errors: as `read_back`."""
+    where = (REVISIONS, partition_of(system))
+    prefix, last = f"{system}/".encode(), None
+    for message in read_to(address, high_watermarks(address, [where], options), options):
+        key, value = message.key(), message.value()
+        if isinstance(key, bytes) and key.startswith(prefix) and isinstance(value, bytes):
+            revision = decode_message(Revision, value, f"{REVISIONS} {key.decode()}")
+            if last is None or revision.revision > last.revision:
+                last = revision
+    return last

@@ -1,0 +1,142 @@
+"""The topics: names, settings, and creating them where they are absent.
+
+Which partition a system's outputs go to is `partition_of`, not a client's hash: librdkafka and the Java client differ.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from stream.errors import StreamError, UnreachableError
+
+EVENTS = "indicator-events"
+DLQ = "indicator-events.dlq"
+CONTROL = "control"
+UPDATES = "index-updates"
+DELTAS = "ranking-deltas"
+RANKINGS = "rankings"
+REVISIONS = "revisions"
+OUTPUTS = (UPDATES, DELTAS, RANKINGS, REVISIONS)
+
+# Of `control` and every output: how far systems can be spread over index workers.
+SYSTEM_PARTITIONS = 4
+# The largest message that the log takes: above the catalogue's `message_bytes` (16 MiB), so that one that is too large
+# is seen and dead-lettered; the dead letter itself has headers besides.
+EVENT_BYTES, LETTER_BYTES = 24 << 20, 25 << 20
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as it is created: `settings` are Kafka's topic configurations."""
+
+    name: str
+    partitions: int
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def _compacted(segment_bytes: int = 64 << 20) -> dict[str, str]:
+    # Compaction skips the open segment: it must roll, else a reader at start reads every value there ever was.
+    return {
+        "cleanup.policy": "compact",
+        "segment.bytes": str(segment_bytes),
+        "segment.ms": "600000",
+        "min.cleanable.dirty.ratio": "0.3",
+        "delete.retention.ms": str(DAY_MS),
+    }
+
+
+def all_topics(partitions: int) -> list[Topic]:
+    """Every topic of Tidewatch; `partitions` is the number of `indicator-events` and its dead letters."""
+    return [
+        # Retention must exceed what Redis can lose; verify and rebuild need all of it, so it is for ever.
+        Topic(EVENTS, partitions, {"retention.ms": "-1", "max.message.bytes": str(EVENT_BYTES)}),
+        Topic(
+            DLQ,
+            partitions,
+            {
+                "cleanup.policy": "compact,delete",
+                "retention.ms": str(90 * DAY_MS),
+                "max.message.bytes": str(LETTER_BYTES),
+                "segment.bytes": str(64 << 20),
+            },
+        ),
+        Topic(CONTROL, SYSTEM_PARTITIONS, _compacted()),
+        Topic(UPDATES, SYSTEM_PARTITIONS, _compacted()),
+        Topic(DELTAS, SYSTEM_PARTITIONS, {"retention.ms": str(7 * DAY_MS)}),
+        Topic(RANKINGS, SYSTEM_PARTITIONS, _compacted()),
+        Topic(REVISIONS, SYSTEM_PARTITIONS, _compacted(16 << 20)),
+    ]
+
+
+def partition_of(system: str, partitions: int = SYSTEM_PARTITIONS) -> int:
+    """The partition that holds all control records and outputs of `system`, in every topic."""
+    return crc32(system.encode()) % partitions
+
+
+def client_options(address: str, options: Mapping[str, object] | None = None) -> dict[str, object]:
+    """librdkafka options common to every client of ours; `options` (TLS, SASL) override."""
+    return {
+        "bootstrap.servers": address,
+        "client.id": "tidewatch",
+        "log.connection.close": False,
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "reconnect.backoff.max.ms": 2_000,
+        **(options or {}),
+    }
+
+
+def ensure_topics(
+    address: str,
+    partitions: int,
+    *,
+    replication: int = 1,
+    options: Mapping[str, object] | None = None,
+    timeout_s: float = 30.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[str]:
+    """Create the topics that are absent, and wait until their partitions have leaders; returns the names created.
+
+    Errors: UnreachableError within `timeout_s`; StreamError where the broker refuses (it says why).
+    """
+    admin = AdminClient(client_options(address, options))
+    wanted = {topic.name: topic for topic in all_topics(partitions)}
+    deadline = clock() + timeout_s
+    created: list[str] = []
+    while True:
+        try:
+            held = admin.list_topics(timeout=max(0.1, min(5.0, deadline - clock()))).topics
+        except KafkaException as error:
+            if clock() >= deadline:
+                raise UnreachableError(f"Kafka at {address} does not answer: {error.args[0].str()}") from None
+            continue
+        missing = [topic for name, topic in wanted.items() if name not in held]
+        leaderless = [
+            name
+            for name in wanted
+            if name in held and any(p.leader < 0 for p in held[name].partitions.values())
+        ]
+        if not missing and not leaderless:
+            return created
+        if clock() >= deadline:
+            raise UnreachableError(f"Kafka at {address}: no leader for {', '.join(leaderless) or 'new topics'}")
+        if missing:
+            futures = admin.create_topics(
+                [
+                    NewTopic(t.name, num_partitions=t.partitions, replication_factor=replication, config=t.settings)
+                    for t in missing
+                ]
+            )
+            for name, future in futures.items():
+                try:
+                    future.result()
+                    created.append(name)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise StreamError(f"topic {name} cannot be created: {error.args[0].str()}") from None

@@ -1,0 +1,58 @@
+"""One real Kafka and one real Redis for the whole session, started by the first test that asks for them.
+
+A test that uses `servers`, `kafka` or `redis_url` is marked `servers` by itself; `pytest -m "not servers"` is pure.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from workers.local import Servers
+from workers.local.servers import to_stderr
+
+# deadline: a shared 2-core machine stalls now and then, and how long an example takes proves nothing
+hypothesis.settings.register_profile("tidewatch", print_blob=True, derandomize=False, deadline=None)
+hypothesis.settings.load_profile("tidewatch")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed here unless it was given, so that the header can name it: --hypothesis-seed=N repeats the run."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"hypothesis seed: {config.option.hypothesis_seed}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Kafka and Redis on free ports, with data in a temporary folder. Whoever kills one starts it again."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tidewatch-tests-", ignore_cleanup_errors=True) as folder,
+        Servers(Path(folder), progress=to_stderr) as both,
+    ):
+        yield both
+
+
+@pytest.fixture
+def kafka(servers: Servers) -> str:
+    """Kafka's bootstrap address; topics are shared by the session, so name yours uniquely."""
+    return servers.kafka
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """Redis's URL; the data are shared by the session."""
+    return servers.redis

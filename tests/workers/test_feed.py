@@ -1,0 +1,172 @@
+"""The feed against a real Kafka: what it says it sent is there, in order; a file's lines are accounted for."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from index.catalogue import Catalogue
+from stream.errors import StreamError
+from stream.tail import read_to
+from workers.connect import make_redis
+from workers.feed import Outbox, Sent, play
+from workers.feed_file import send_file
+from workers.local import Servers
+from workers.run import prepare_topics
+from workers.scenario import Play, Rates, Scenario, iter_batches, load
+from workers.settings import REPOSITORY, Settings
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.load(REPOSITORY / "systems" / "catalogue")
+
+
+@pytest.fixture(scope="module")
+def scenario(catalogue: Catalogue) -> Scenario:
+    return load(catalogue)
+
+
+@pytest.fixture
+def topic(kafka: str) -> str:
+    name = f"feed-{uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.create_topics([NewTopic(name, 3, 1)])[name].result()
+    return name
+
+
+SMALL = Play(density=0.05, days=20, cities=30)
+
+
+def test_everything_is_on_the_topic_in_the_order_of_sending(kafka: str, topic: str, scenario: Scenario):
+    outbox, seen = Outbox(kafka, topic=topic), []
+    sent = play(iter_batches(scenario, SMALL), outbox, progress=lambda s: seen.append(s.events))
+    outbox.close()
+    messages = [m for batch in iter_batches(scenario, SMALL) for m in batch.messages]
+    assert (sent.messages, sent.events, seen[-1]) == (len(messages), len(messages), len(messages))
+    assert sum(sent.kinds.values()) == sent.events
+    assert sum(sent.ends.values()) == len(messages)
+    read = list(read_to(kafka, {(topic, p): end for p, end in sent.ends.items()}))
+    assert sorted((m.key(), m.value()) for m in read) == sorted(messages)
+    for p in range(3):
+        mine = [(m.key(), m.value()) for m in read if m.partition() == p]
+        here = {key for key, _ in mine}
+        assert mine == [m for m in messages if m.key in here]
+
+
+def test_speed_is_kept_and_a_stop_leaves_exact_counts(kafka: str, topic: str, scenario: Scenario):
+    outbox, stop = Outbox(kafka, topic=topic), threading.Event()
+    now = [0.0]
+
+    class Clock(threading.Event):
+        """Waiting moves the clock: no test sleeps."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0
+            return stop.is_set()
+
+        def is_set(self) -> bool:
+            return stop.is_set()
+
+    def watch(sent: Sent) -> None:
+        if sent.days == 10:
+            stop.set()
+
+    sent = play(
+        iter_batches(scenario, SMALL),
+        outbox,
+        days_per_second=4,
+        progress=watch,
+        stop=Clock(),
+        clock=lambda: now[0],
+    )
+    outbox.close()
+    assert sent.stopped
+    assert sent.days == 10
+    assert 2.0 < sent.seconds <= 2.5
+    assert sum(sent.ends.values()) == sent.messages == sent.events
+
+
+def test_a_topic_that_does_not_exist_is_an_error(kafka: str):
+    with pytest.raises(StreamError, match="no-such-topic"):
+        Outbox(kafka, {"allow.auto.create.topics": False}, topic="no-such-topic").ends()
+
+
+@pytest.fixture(scope="module")
+def alone(catalogue: Catalogue) -> Iterator[Settings]:
+    """Servers of its own with one ingest worker: counts by difference need that nobody else sends."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tidewatch-feed-", ignore_cleanup_errors=True) as folder,
+        Servers(Path(folder)) as servers,
+    ):
+        settings = Settings(kafka=servers.kafka, redis=servers.redis, partitions=2)
+        prepare_topics(settings)
+        environment = {
+            **os.environ,
+            "TIDEWATCH_KAFKA": servers.kafka,
+            "TIDEWATCH_REDIS": servers.redis,
+            "TIDEWATCH_PARTITIONS": "2",
+        }
+        worker = subprocess.Popen([Path(sys.executable).parent / "tidewatch", "ingest"], env=environment)
+        try:
+            yield settings
+        finally:
+            worker.terminate()
+            worker.wait(20)
+
+
+@pytest.mark.servers
+async def test_lines_of_a_file_are_accounted_for(alone: Settings, catalogue: Catalogue, scenario: Scenario, tmp_path):
+    given = replace(SMALL, rates=Rates(bad=0.05, duplicates=0.03), days=60)
+    lines, kinds = [], {}
+    for batch in iter_batches(scenario, given):
+        lines += [m.value for m in batch.messages if m.value and b"\n" not in m.value]
+        kinds = batch.kinds + type(batch.kinds)(kinds)
+    # An empty line is skipped; arrays count by element; what is no JSON counts once.
+    event = next(line for line in lines if b"office" in line)
+    array = b"[%s,%s,7]" % tuple(event.replace(b'"source":"', b'"source":"%d-' % i) for i in range(2))
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"\n".join([*lines, b"", array, b"[]", b'[{"a":1},'] if lines else []))
+    redis = make_redis(alone.redis)
+    try:
+        first = await send_file(path, alone.kafka, redis, catalogue.limits)
+        again = await send_file(path, alone.kafka, redis, catalogue.limits)
+    finally:
+        await redis.aclose()
+    assert first.complete
+    assert first.alone
+    assert first.messages == len(lines) + 3
+    assert first.sent == len(lines) + 4
+    assert first.sent == first.accepted + first.duplicates + sum(first.rejected.values())
+    assert first.duplicates == kinds["duplicate"]
+    told = {kind.removeprefix("rejected:"): n for kind, n in kinds.items() if kind.startswith("rejected:")}
+    assert {reason: n for reason, n in first.rejected.items() if reason != "malformed"} == {
+        reason: n for reason, n in told.items() if reason != "malformed"
+    }
+    assert [position.line for position in first.positions] == sorted(position.line for position in first.positions)
+    assert (again.accepted, again.sent) == (0, first.sent)
+    assert again.duplicates + again.rejected["stale-sequence"] >= first.accepted
+    assert again.complete
+    assert again.alone
+
+
+@pytest.mark.servers
+async def test_where_no_worker_gets_on_the_report_is_not_complete(alone: Settings, catalogue: Catalogue, tmp_path):
+    path = tmp_path / "one.ndjson"
+    path.write_bytes(b"{}")
+    redis = make_redis(alone.redis.rstrip("0123456789") + "5")  # another database: no state ever comes there
+    try:
+        report = await send_file(path, alone.kafka, redis, catalogue.limits, wait_s=0.2)
+    finally:
+        await redis.aclose()
+    assert not report.complete
+    assert not report.alone
+    assert report.sent == 1

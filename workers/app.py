@@ -1,0 +1,139 @@
+"""The workers as services of a Faust application: start, supervision, signals and the end are Faust's.
+
+Faust is configured down to what is used: no web server, no tables, no serializers of its own; the ingest worker even
+without its Kafka client, since its position is Redis's to say (docs/decisions/whole-batches-beside-faust.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import structlog
+from faust.app.base import BootStrategy
+from mode import Service
+
+from index.errors import CatalogueError, DefinitionError
+from state.errors import StateError
+from stream.errors import StreamError
+from workers.health import Health, HealthServer
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+# Errors that name what happened and what to do; anything else is a defect and is shown with its traceback.
+FOR_PEOPLE = (StateError, StreamError, CatalogueError, DefinitionError, OSError)
+
+
+class _WithoutKafka(BootStrategy):
+    enable_kafka = False
+    enable_web = False
+    enable_sensors = False
+
+
+class _WithKafka(BootStrategy):
+    enable_web = False
+    enable_sensors = False
+
+
+def make_app(name: str, settings: Settings, *, kafka: bool) -> faust.App:
+    """A Faust application `tidewatch-<name>`; `kafka`: whether Faust's own consumer is used (for agents)."""
+    addresses = ";".join(f"aiokafka://{address}" for address in settings.kafka.split(","))
+
+    class App(faust.App):
+        BootStrategy = _WithKafka if kafka else _WithoutKafka
+
+    return App(
+        f"tidewatch-{name}",
+        broker=addresses,
+        store="memory://",
+        datadir=tempfile.gettempdir(),
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_s,
+        broker_heartbeat_interval=max(0.5, settings.session_s / 5),
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+    )
+
+
+class WorkerService(Service):
+    """One worker's main task under Faust's supervision. A failure that needs a person ends the process with code 1."""
+
+    def __init__(
+        self, run: Callable[[], Awaitable[None]], end: Callable[[], None], health: Health, settings: Settings, **kw: Any
+    ) -> None:
+        super().__init__(**kw)
+        self._run_worker, self._end_worker, self._health = run, end, health
+        self._http = (
+            None if settings.http_port is None else HealthServer(health, settings.http_host, settings.http_port)
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def on_start(self) -> None:
+        """Serve health, and begin the work."""
+        if self._http is not None:
+            await self._http.start()
+        self._task = asyncio.create_task(self._supervised())
+
+    async def _supervised(self) -> None:
+        try:
+            await self._run_worker()
+        except FOR_PEOPLE as error:
+            self._health.failed = str(error)
+            log.error("stopped", worker=self._health.name, reason=str(error))
+            await self.crash(error)
+        except Exception as error:
+            self._health.failed = repr(error)
+            log.exception("defect", worker=self._health.name)
+            await self.crash(error)
+
+    async def on_stop(self) -> None:
+        """Let the work end in good order: what is decoded is flushed."""
+        self._end_worker()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=30)
+            self._task.cancel()
+        if self._http is not None:
+            await self._http.stop()
+
+
+class _QuietWorker(faust.Worker):
+    """Faust's worker without its banner; logging is ours."""
+
+    def _on_sigint(self) -> None:
+        self._on_sigterm()
+
+
+def run_app(
+    app: faust.App, run: Callable[[], Awaitable[None]], end: Callable[[], None], health: Health, settings: Settings
+) -> int:
+    """Run `run()` as a service of `app` until SIGINT or SIGTERM (then `end()` is called), or until it fails.
+
+    Returns the exit code: 0, or 1 after a failure.
+    """
+
+    @app.service
+    class Supervised(WorkerService):
+        def __init__(self, **kw: Any) -> None:
+            super().__init__(run, end, health, settings, **kw)
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = _QuietWorker(
+        app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, stdout=sys.stderr, daemon=True
+    )
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    except FOR_PEOPLE:
+        return 1
+    return 0

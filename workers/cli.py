@@ -1,0 +1,150 @@
+"""The `tidewatch` command: one function a command, each of which only reads its options and calls what does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workers.cli_dlq import dlq
+from workers.cli_feed import feed
+from workers.logs import configure
+from workers.output import console, emit, note, told
+from workers.settings import Settings
+
+main = typer.Typer(
+    help="Tidewatch: composite city indices, current while the data arrives.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+main.add_typer(dlq, name="dlq")
+main.command()(feed)
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+System = Annotated[str, typer.Argument(help="an index system, such as dti-2023")]
+PeriodName = Annotated[str, typer.Option("--period", "-p", help="2023, 2022H1, 2023Q1 or 2020-05")]
+
+
+@main.command()
+def up(
+    dir: Annotated[Path | None, typer.Option(help="folder of the servers' data (default: TIDEWATCH_DIR)")] = None,
+    kafka_port: Annotated[int, typer.Option(help="0: any free one")] = 9092,
+    redis_port: Annotated[int, typer.Option(help="0: any free one")] = 6379,
+) -> None:
+    """Start a local Kafka and Redis, print their addresses, keep them until Ctrl-C."""
+    from workers.local.servers import run_up
+
+    with told():
+        run_up(dir or Settings().dir, kafka_port or None, redis_port or None)
+
+
+@main.command()
+def ingest() -> None:
+    """Run an ingest worker: events in, exact aggregates in Redis out."""
+    from workers.run import run_ingest
+
+    settings = Settings()
+    configure(settings.log_format)
+    with told():
+        raise typer.Exit(run_ingest(settings))
+
+
+@main.command()
+def index() -> None:
+    """Run an index worker: changed aggregates in, revisions of index values and rankings out."""
+    from workers.run import run_index
+
+    settings = Settings()
+    configure(settings.log_format)
+    with told():
+        raise typer.Exit(run_index(settings))
+
+
+@main.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="play everything once, verify, print, end")] = False,
+    scenario: Annotated[str, typer.Option(help="what to play")] = "dti-2023",
+    seed: Annotated[int, typer.Option(help="of all that is random in it")] = 1,
+    density: Annotated[float, typer.Option(help="of reports; 1.0: 2.5 million events")] = 0.0,
+    speed: Annotated[float, typer.Option(help="days a second, without --once")] = 2.0,
+    partitions: Annotated[int, typer.Option(help="of indicator-events")] = 4,
+    json: Json = False,
+) -> None:
+    """Start servers and workers, play a feed, and watch the ranking move (Ctrl-C ends all of it)."""
+    from workers.demo import run_demo  # type: ignore
+    from workers.scenario import DEFAULT_DENSITY
+    from workers.trial import run_trial
+    from workers.verify import render
+
+    with told():
+        settings = Settings()
+        if not once:
+            run_demo(scenario, seed, settings, days_per_second=speed, density=density or 1.0, partitions=partitions)
+            return
+        summary, reports = run_trial(
+            scenario, seed, settings, note, density=density or DEFAULT_DENSITY, partitions=partitions
+        )
+        if json:
+            emit(summary)
+        else:
+            for report in reports:
+                render(report, console)
+            console.print({name: value for name, value in summary.items() if name != "verify"})
+        raise typer.Exit(0 if summary["ok"] else 1)
+
+
+@main.command()
+def rankings(
+    system: System,
+    period: PeriodName,
+    ranking: Annotated[str | None, typer.Argument(help="one of the system's rankings; without it: their names")] = None,
+    scope: Annotated[str | None, typer.Option("--scope", "-s", help="a group, such as province:330000")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="rows to print; 0: all")] = 20,
+    json: Json = False,
+) -> None:
+    """Print a published ranking, from the committed topic."""
+    from workers.show import list_rankings, show_ranking
+
+    with told():
+        settings = Settings()
+        if ranking is None:
+            list_rankings(settings, system, period, as_json=json)
+        else:
+            show_ranking(settings, system, ranking, period, scope, limit, as_json=json)
+
+
+@main.command()
+def top(
+    system: System,
+    period: Annotated[str | None, typer.Option("--period", "-p", help="default: the latest")] = None,
+    ranking: Annotated[str, typer.Option(help="which table")] = "cities",
+    rows: Annotated[int, typer.Option("--rows", "-n", help="rows to show")] = 20,
+) -> None:
+    """Watch a ranking move in the terminal (Ctrl-C ends it)."""
+    from workers.live import watch_ranking
+
+    with told():
+        watch_ranking(Settings(), system, ranking, period, rows)
+
+
+@main.command()
+def verify(system: System, json: Json = False) -> None:
+    """Recompute everything from the log by another way and compare it with what is published; exit 1 on a difference."""
+    from workers.verify import render
+    from workers.verify import verify as run_verify
+
+    with told():
+        settings = Settings()
+        report = run_verify(
+            settings.kafka, settings.redis, system, progress=note, kafka_options=settings.kafka_options
+        )
+        if json:
+            emit(report.to_json())
+        else:
+            render(report, console)
+        raise typer.Exit(0 if report.ok else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Reading dead letters back, repairing them, and sending them again under a fresh identity."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from confluent_kafka.admin import AdminClient
+
+from stream.letters import Letter, letter_of
+from stream.tail import high_watermarks, read_to
+from stream.topics import DLQ, client_options
+from workers.feed import Outbox
+from workers.settings import Settings
+
+REPAIR_S = 10.0  # a repair program that takes longer on one letter is broken
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which letters: all conditions that are not None must hold."""
+
+    reason: str | None = None
+    position: str | None = None
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether `letter` is wanted."""
+        return (self.reason is None or letter.reason == self.reason) and (
+            self.position is None or letter.key == self.position
+        )
+
+
+class Stored(NamedTuple):
+    """A letter and where it lies in the dead-letter topic: that is its identity when it is replayed."""
+
+    letter: Letter
+    partition: int
+    offset: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`; bytes that are no text are shown escaped."""
+        letter = self.letter
+        return {
+            "position": letter.key,
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "timestamp_ms": letter.timestamp_ms,
+            "raw": letter.raw.decode("utf-8", "backslashreplace"),
+            "dlq": [self.partition, self.offset],
+        }
+
+
+class Repaired(NamedTuple):
+    """An event to send."""
+
+    key: bytes | None
+    value: bytes
+
+
+def read_letters(settings: Settings, wanted: Filter) -> Iterator[Stored]:
+    """The letters on the topic now, each position once (a crash may have written one twice), partition by partition.
+
+    Errors: UnreachableError.
+    """
+    admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
+    partitions = sorted(admin.list_topics(DLQ, timeout=10).topics[DLQ].partitions)
+    ends = high_watermarks(settings.kafka, [(DLQ, p) for p in partitions], settings.kafka_options)
+    seen: set[str] = set()
+    for message in read_to(settings.kafka, ends, settings.kafka_options):
+        letter = letter_of(message)
+        if letter is not None and letter.key not in seen and wanted.takes(letter):
+            seen.add(letter.key)
+            yield Stored(letter, message.partition() or 0, message.offset() or 0)
+
+
+def repaired(
+    letters: Iterable[Stored], assignments: list[str], program: Path | None
+) -> tuple[list[Repaired], list[str]]:
+    """Events to send for `letters`, and the positions of those that are no JSON object even after the repair.
+
+    `assignments`: `field=value`; `program` gets the bytes on standard input and prints the event. Errors: ValueError for
+    an assignment without `=`; OSError where the program cannot be run.
+    """
+    fields: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--set {assignment}: field=value is wanted")
+        try:
+            fields[name] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            fields[name] = text
+    events, unreadable = [], []
+    for stored in letters:
+        raw = _through(program, stored.letter.raw) if program else stored.letter.raw
+        try:
+            event = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            event = None
+        if not isinstance(event, dict):
+            unreadable.append(stored.letter.key)
+            continue
+        event.update(fields)
+        event["source"], event["seq"] = f"dlq/{stored.partition}", stored.offset
+        city = event.get("city")
+        events.append(Repaired(city.encode() if isinstance(city, str) else None, orjson.dumps(event)))
+    return events, unreadable
+
+
+def _through(program: Path, raw: bytes) -> bytes:
+    return subprocess.run([str(program)], input=raw, capture_output=True, check=False, timeout=REPAIR_S).stdout
+
+
+def replay(settings: Settings, events: list[Repaired]) -> None:
+    """Send `events`, and wait for all acknowledgements. Errors: UnreachableError, StreamError."""
+    outbox = Outbox(settings.kafka, settings.kafka_options)
+    try:
+        outbox.put(events)
+        outbox.flush()
+    finally:
+        outbox.close()

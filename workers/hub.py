@@ -1,0 +1,194 @@
+"""One reader of the change feeds for all systems of the process: cells in, exact differences out to every board.
+
+Owns: the offsets applied (per partition), the cells, and with them the cut that a revision names. All of it moves in one
+step of the event loop, so whoever looks between two steps sees one consistent cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+
+from index.catalogue import Catalogue
+from index.cells import CellStore
+from index.changes import Changes
+from index.errors import NewerCatalogueError
+from index.watermark import system_watermark
+from state.errors import FeedGapError
+from state.feed import Entry, FeedReader
+from state.keys import Offset, Partition
+from state.load import load
+from state.snapshot import Snapshot
+from stream.messages import Counts
+from workers.health import Health
+from workers.retry import until_done
+
+log = structlog.get_logger(__name__)
+
+Listener = Callable[[Changes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a revision includes: the next offset of every partition, and what holds there."""
+
+    offsets: dict[str, int]
+    watermark_us: int | None
+    counts: Counts
+    catalogue: int
+
+
+class Hub:
+    """See the head of this file. `await start()`, then `await run()` beside the systems that listen."""
+
+    def __init__(self, redis: Redis, partitions: list[Partition], health: Health) -> None:
+        self._redis, self._partitions, self._health = redis, partitions, health
+        self._watermarks: dict[Partition, int | None] = {}
+        self._counts: dict[Partition, dict[str, int]] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._moved: dict[str, asyncio.Event] = {}
+        self._ending = False
+        self.generation = 0  # rises when the catalogue changed: every board must be made anew
+        self.catalogue: Catalogue
+        self.cells: CellStore
+        self._feed: FeedReader
+
+    async def start(self) -> None:
+        """Load every partition; waits until some ingest worker has stored a catalogue."""
+        while not self._ending:
+            snapshots = await until_done("Redis", self._load_all, self._health, stopping=lambda: self._ending)
+            catalogues = {s.catalogue_version: s.catalogue for s in snapshots if s.catalogue}
+            if catalogues:
+                newest = catalogues[max(v for v in catalogues if v is not None)]
+                self._begin(Catalogue.from_json(newest or b""), snapshots)
+                return
+            self._health.waiting["ingest"] = "no partition has a catalogue yet: is an ingest worker running?"
+            await asyncio.sleep(0.2)
+
+    async def _load_all(self) -> list[Snapshot]:
+        return list(await asyncio.gather(*(load(self._redis, p) for p in self._partitions)))
+
+    def _begin(self, catalogue: Catalogue, snapshots: list[Snapshot]) -> None:
+        self._health.waiting.pop("ingest", None)
+        feed = FeedReader(self._redis, self._partitions)
+        if self.generation:
+            # Made anew for a newer catalogue: what was applied stays the least that may be adopted.
+            feed.applied = dict(self._feed.applied)
+        cells = CellStore(catalogue)
+        for snapshot in snapshots:
+            if not feed.adopt(snapshot):
+                raise FeedGapError(snapshot.partition, feed.applied[snapshot.partition], snapshot.offset)
+            cells.replace(snapshot.partition, snapshot.changed_rows(), snapshot.catalogue_version)
+            self._note(snapshot.partition, snapshot.watermark_us, snapshot.counts)
+        self._feed, self.cells, self.catalogue = feed, cells, catalogue
+        self.generation += 1
+        log.info("loaded", partitions=len(snapshots), catalogue=catalogue.version, offsets=sum(feed.applied.values()))
+
+    def _note(self, partition: Partition, watermark_us: int | None, counts: dict[str, int]) -> None:
+        self._watermarks[partition], self._counts[partition] = watermark_us, counts
+
+    async def run(self) -> None:
+        """Follow the feeds until `stop()`. Errors: those that need a person (SchemaError, CorruptCellError)."""
+        while not self._ending:
+            self._health.turn()
+            try:
+                entries = await until_done("Redis", self._feed.read, self._health, stopping=lambda: self._ending)
+                if entries:
+                    self._apply(entries)
+                else:
+                    behind = await until_done(
+                        "Redis", self._feed.silent_gaps, self._health, stopping=lambda: self._ending
+                    )
+                    for partition in behind:
+                        await self._reload(partition)
+            except FeedGapError as gap:
+                log.info("feed gap", partition=gap.partition, reason=str(gap))
+                await self._reload(Partition(gap.partition))
+            except NewerCatalogueError as newer:
+                log.info("newer catalogue", reason=str(newer))
+                await self._restart()
+
+    def _apply(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if (entry.catalogue_version or 0) > self.catalogue.version:
+                raise NewerCatalogueError("catalogue", str(entry.catalogue_version), "feed", self.catalogue.version)
+            changes = self.cells.apply(entry.partition, entry.rows, entry.catalogue_version)
+            self._feed.applied[entry.partition] = entry.end
+            self._note(entry.partition, entry.watermark_us, entry.counts)
+            self._tell(changes)
+
+    async def _reload(self, partition: Partition) -> None:
+        """Adopt a whole load of one partition; where Redis stands below what was applied, nothing: it catches up."""
+        snapshot = await until_done(
+            "Redis", lambda: self._feed.load(partition), self._health, stopping=lambda: self._ending
+        )
+        if snapshot is None:
+            await asyncio.sleep(0.05)
+            return
+        if (snapshot.catalogue_version or 0) > self.catalogue.version:
+            raise NewerCatalogueError("catalogue", str(snapshot.catalogue_version), "load", self.catalogue.version)
+        changes = self.cells.replace(partition, snapshot.changed_rows(), snapshot.catalogue_version)
+        self._note(partition, snapshot.watermark_us, snapshot.counts)
+        self._tell(changes)
+
+    async def _restart(self) -> None:
+        """Everything anew under the newest catalogue; the boards follow, since `generation` rises."""
+        before = self.generation
+        while self.generation == before and not self._ending:
+            try:
+                await self.start()
+            except FeedGapError:
+                await asyncio.sleep(0.05)  # Redis went back as well: until it has caught up
+        for event in self._moved.values():
+            event.set()
+
+    def _tell(self, changes: Changes) -> None:
+        for name, listener in self._listeners.items():
+            listener(changes)
+            self._moved[name].set()
+
+    def listen(self, name: str, listener: Listener) -> asyncio.Event:
+        """Call `listener` with every difference from here on; the event is set whenever there was one, or a restart."""
+        self._listeners[name] = listener
+        return self._moved.setdefault(name, asyncio.Event())
+
+    def wake(self, name: str) -> None:
+        """Set the event of a listener."""
+        if name in self._moved:
+            self._moved[name].set()
+
+    def forget(self, name: str) -> None:
+        """End what `listen` began."""
+        self._listeners.pop(name, None)
+        self._moved.pop(name, None)
+
+    def reaches(self, offsets: dict[str, int]) -> bool:
+        """Whether no partition is below `offsets` (of a revision): a state that lies before it is never published."""
+        return all(self._feed.applied.get(Partition(int(p)), Offset(0)) >= o for p, o in offsets.items())
+
+    def cut(self) -> Cut:
+        """The cut that the cells stand at now."""
+        counts = Counts(rejected={})
+        for by_name in self._counts.values():
+            for name, number in by_name.items():
+                if name == "accepted":
+                    counts.accepted += number
+                elif name == "duplicate":
+                    counts.duplicate += number
+                else:
+                    reason = name.removeprefix("rejected:")
+                    counts.rejected[reason] = counts.rejected.get(reason, 0) + number
+        return Cut(
+            offsets={str(p): int(o) for p, o in sorted(self._feed.applied.items())},
+            watermark_us=system_watermark(list(self._watermarks.values())),
+            counts=counts,
+            catalogue=self.catalogue.version,
+        )
+
+    def stop(self) -> None:
+        """End `run` at its next turn."""
+        self._ending = True

@@ -1,0 +1,181 @@
+"""The index worker: runs the systems whose partition of `control` Kafka assigns to it; others stand by.
+
+A Faust agent on `control` is the turn: whoever is assigned a partition reads its definitions from the start and runs its
+systems. That alone would leave a zombie publishing; the transactional id per system (stream.publisher) fences it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import faust
+import structlog
+from confluent_kafka.admin import AdminClient
+from redis.asyncio import Redis
+
+from index.catalogue import Catalogue
+from index.definition import Definition
+from state.keys import Partition
+from stream.control import publish_definition, read_control
+from stream.errors import UnreachableError
+from stream.messages import ControlVersion
+from stream.topics import CONTROL, EVENTS, SYSTEM_PARTITIONS, client_options, partition_of
+from workers.health import Health
+from workers.hub import Hub
+from workers.retry import until_done
+from workers.runner import SystemRunner
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class IndexWorker:
+    """One process's systems. `await run()` until `stop()`; Kafka's assignments come in through `assigned`/`revoked`."""
+
+    def __init__(self, settings: Settings, redis: Redis, health: Health) -> None:
+        self._settings, self._redis, self._health = settings, redis, health
+        self._partitions: set[int] = set()
+        self._runners: dict[str, tuple[SystemRunner, asyncio.Task[None]]] = {}
+        self._changed = asyncio.Event()
+        self._ending = False
+        self._hub: Hub | None = None
+
+    async def run(self) -> None:
+        """Run what is assigned. Errors: those that need a person, from any system."""
+        partitions = await until_done("Kafka", self._event_partitions, self._health, stopping=lambda: self._ending)
+        self._hub = hub = Hub(self._redis, partitions, self._health)
+        await hub.start()
+        following = asyncio.create_task(hub.run())
+        try:
+            while not self._ending:
+                self._changed.clear()
+                await self._settle_systems(hub)
+                tasks = [following, *(task for _, task in self._runners.values())]
+                changed = asyncio.create_task(self._changed.wait())
+                done, _ = await asyncio.wait([*tasks, changed], return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                for task in done:
+                    if task is not changed:
+                        task.result()
+        finally:
+            hub.stop()
+            await self._end([system for system in self._runners])
+            await asyncio.gather(following, return_exceptions=True)
+
+    def stop(self) -> None:
+        """End; transactions under way are finished."""
+        self._ending = True
+        if self._hub is not None:
+            self._hub.stop()
+        self._changed.set()
+
+    def assigned(self, partitions: Iterable[int]) -> None:
+        """Kafka's whole assignment of `control` as it is now: systems that are not in it any more stop."""
+        self._partitions = set(partitions)
+        log.info("assigned", control_partitions=sorted(self._partitions))
+        self._changed.set()
+
+    def revoked(self, partitions: Iterable[int]) -> None:
+        """These partitions of `control` are not ours any more."""
+        self._partitions -= set(partitions)
+        self._changed.set()
+
+    def control_changed(self) -> None:
+        """Something new stands on `control`."""
+        self._changed.set()
+
+    async def _event_partitions(self) -> list[Partition]:
+        """The partitions of `indicator-events` as they are, which may not be as many as the settings would create."""
+
+        def ask() -> list[Partition]:
+            admin = AdminClient(client_options(self._settings.kafka, self._settings.kafka_options))
+            held = admin.list_topics(EVENTS, timeout=5).topics[EVENTS].partitions
+            if not held:
+                raise UnreachableError(f"Kafka at {self._settings.kafka}: {EVENTS} has no partitions yet")
+            return [Partition(p) for p in sorted(held)]
+
+        return await asyncio.to_thread(ask)
+
+    async def _settle_systems(self, hub: Hub) -> None:
+        """Start, switch and end systems until those that run are those that are assigned and in force."""
+        mine = sorted(self._partitions)
+        await self._end([system for system in self._runners if partition_of(system) not in self._partitions])
+        if not mine:
+            return
+        controls = await until_done(
+            "Kafka",
+            lambda: asyncio.to_thread(read_control, self._settings.kafka, mine, self._settings.kafka_options),
+            self._health,
+            stopping=lambda: self._ending,
+        )
+        for system, control in controls.items():
+            version = control.in_force()
+            if version is None:
+                continue
+            running = self._runners.get(system)
+            if running is None:
+                runner = SystemRunner(self._settings, hub, version, self._health)
+                self._runners[system] = runner, asyncio.create_task(runner.run(), name=f"system-{system}")
+            elif running[0].version != version.version:
+                running[0].switch(version)
+
+    async def _end(self, systems: list[str]) -> None:
+        for system in systems:
+            runner, task = self._runners.pop(system)
+            runner.stop()
+            await asyncio.gather(task, return_exceptions=True)
+            log.info("stopped system", system=system)
+
+
+def attach_agent(app: faust.App, worker: IndexWorker) -> None:
+    """Let the app's consumer of `control` drive `worker`."""
+    topic = app.topic(
+        CONTROL, partitions=SYSTEM_PARTITIONS, key_serializer="raw", value_serializer="raw", key_type=bytes,
+        value_type=bytes,
+    )  # fmt: skip
+
+    @app.agent(topic, name="control")
+    async def control(records: faust.Stream[bytes]) -> None:
+        async for _ in records:
+            worker.control_changed()
+
+    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]
+    async def on_assigned(_app: faust.App, assigned: set[faust.types.TP], **_: object) -> None:
+        worker.assigned(tp.partition for tp in assigned if tp.topic == CONTROL)
+
+    @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
+    async def on_revoked(_app: faust.App, revoked: set[faust.types.TP], **_: object) -> None:
+        worker.revoked(tp.partition for tp in revoked if tp.topic == CONTROL)
+
+    app._tidewatch = (control, on_assigned, on_revoked)  # signals keep weak references only
+
+
+def publish_missing_definitions(settings: Settings) -> list[str]:
+    """Put each definition of the systems' folder in force whose system `control` does not know yet.
+
+    Returns the systems' names. Blocking. Errors: DefinitionError, CatalogueError, UnreachableError.
+    """
+    catalogue = Catalogue.load(settings.catalogue)
+    known = read_control(settings.kafka, list(range(SYSTEM_PARTITIONS)), settings.kafka_options)
+    published = []
+    for path in sorted(Path(settings.systems).glob("*.toml")):
+        definition = Definition.load(path, catalogue)
+        if definition.system in known and known[definition.system].active is not None:
+            continue
+        publish_definition(
+            settings.kafka,
+            ControlVersion(
+                system=definition.system,
+                version=definition.version,
+                definition=path.read_text(encoding="utf-8"),
+                author="tidewatch",
+                reason=f"first start, from {path.name}",
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+            ),
+            options=settings.kafka_options,
+        )
+        published.append(definition.system)
+    return published

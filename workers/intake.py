@@ -1,0 +1,185 @@
+"""From a read to what each partition gets: decoded, checked, split, and the dead letters written out.
+
+The usual read (one catalogue, only plain single events) is decoded and checked in one go for all its partitions, and
+split by views. Anything else is taken partition by partition. A catalogue record ends its partition's share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.catalogue import Catalogue
+from state.aggregates import OVERFLOW, Aggregates, Valid
+from state.keys import Offset, Partition
+from state.sequence import Verdict
+from stream.batches import Batch
+from stream.catalogue_log import catalogue_of, is_catalogue
+from stream.events import Columns, decode, decode_plain, raw_elements
+from stream.letters import Letter
+from stream.reasons import MALFORMED_TIME, NO_REASON, Reason, Reject, detail_of
+from stream.validate import Checked, Validator
+from workers.owned import Owned
+
+_OF_VERDICT = {
+    int(Verdict.STALE): Reason.STALE_SEQUENCE,
+    int(Verdict.BAD): Reason.BAD_SEQUENCE,
+    OVERFLOW: Reason.OVERFLOW,
+}
+
+
+@dataclass(slots=True)
+class Share:
+    """What one partition gets of a read. Events are rows `begin` up to `stop` of `columns` and `checked`.
+
+    Message numbers are places in `batch`; `end` is the next offset once the share is flushed.
+    """
+
+    partition: Partition
+    end: Offset
+    batch: Batch
+    columns: Columns
+    checked: Checked
+    begin: int
+    stop: int
+    rejects: list[Reject]
+    new_catalogue: Catalogue | None = None
+
+
+class Intake:
+    """Decodes and checks; remembers a validator per catalogue."""
+
+    def __init__(self) -> None:
+        self._validators: dict[str, Validator] = {}
+
+    def _validator(self, catalogue: Catalogue) -> Validator:
+        validator = self._validators.get(catalogue.digest)
+        if validator is None:
+            if len(self._validators) > 3:  # versions in force at once: two, while one gives way to the next
+                self._validators.clear()
+            validator = self._validators[catalogue.digest] = Validator(catalogue)
+        return validator
+
+    def shares(self, batch: Batch, owned: Mapping[Partition, Owned]) -> Iterator[Share]:
+        """The shares of the partitions that are owned; what lies below a mirror's offset is skipped (read before)."""
+        runs = _runs(batch, owned)
+        if not runs:
+            return
+        catalogue = owned[runs[0][0]].aggregates.catalogue
+        covered = sum(stop - begin for _, begin, stop in runs) == len(batch)
+        if covered and all(owned[p].aggregates.catalogue.digest == catalogue.digest for p, _, _ in runs):
+            columns = decode_plain(batch.values, catalogue.limits.event_bytes)
+            if columns is not None:
+                checked = self._validator(catalogue).check(columns, batch.timestamp_ms)
+                for partition, begin, stop in runs:
+                    end = Offset(int(batch.offset[stop - 1]) + 1)
+                    yield Share(partition, end, batch, columns, checked, begin, stop, [])
+                return
+        for partition, begin, stop in runs:
+            yield self._share(batch, partition, begin, stop, owned[partition].aggregates.catalogue)
+
+    def _share(self, batch: Batch, partition: Partition, begin: int, stop: int, catalogue: Catalogue) -> Share:
+        """One partition's run alone, up to the first record that brings a newer catalogue."""
+        newer: Catalogue | None = None
+        kept: list[int] = []
+        rejects: list[Reject] = []
+        for i in range(begin, stop):
+            value = batch.values[i]
+            if not is_catalogue(batch.messages[i].key(), value):
+                kept.append(i)
+                continue
+            found = catalogue_of(value or b"")
+            if found is None:
+                rejects.append(Reject(i, 0, Reason.MALFORMED, "not a catalogue", value or b""))
+            elif found.version > catalogue.version:
+                newer, stop = found, i + 1
+                break
+        limits = catalogue.limits
+        columns = decode([batch.values[i] for i in kept], limits.message_bytes, limits.event_bytes)
+        places = np.array(kept, dtype=np.int64)
+        checked = self._validator(catalogue).check(columns, batch.timestamp_ms[places[columns.message]])
+        columns.message = places[columns.message].astype(np.int32)
+        rejects += (reject._replace(message=kept[reject.message]) for reject in columns.rejects)
+        end = Offset(int(batch.offset[stop - 1]) + 1)
+        return Share(partition, end, batch, columns, checked, 0, len(columns), rejects, newer)
+
+    def add(self, aggregates: Aggregates, share: Share) -> tuple[list[Letter], list[list[str | int]]]:
+        """Add a share's events to the partition's mirror; (dead letters, changed rows for the flush)."""
+        failed = share.checked.failed[share.begin : share.stop]
+        valid, where = _select(share.checked.valid, failed, share.begin, share.stop)
+        outcome, rows = aggregates.combine(valid)
+        rejects = list(share.rejects)
+        refused: dict[int, int] = {}
+        if outcome.accepted + outcome.duplicates < len(valid):
+            for k in np.flatnonzero(outcome.verdict > Verdict.DUPLICATE).tolist():
+                refused[int(where[k])] = _OF_VERDICT[int(outcome.verdict[k])]
+        for k in np.flatnonzero(failed != NO_REASON).tolist():
+            reason = int(failed[k])
+            refused[share.begin + k] = Reason.MALFORMED if reason == MALFORMED_TIME else Reason(reason)
+        parts: dict[int, list[bytes]] = {}
+        for row in sorted(refused):
+            rejects.append(_reject(share, row, Reason(refused[row]), aggregates.catalogue, parts))
+        letters = []
+        for reject in rejects:
+            aggregates.reject(reject.reason.code)
+            message = reject.message
+            letters.append(
+                Letter(
+                    share.partition,
+                    int(share.batch.offset[message]),
+                    reject.element,
+                    reject.reason.code,
+                    reject.detail,
+                    int(share.batch.timestamp_ms[message]),
+                    reject.raw,
+                )
+            )
+        return letters, rows
+
+
+def _runs(batch: Batch, owned: Mapping[Partition, Owned]) -> list[tuple[Partition, int, int]]:
+    """(partition, begin, stop) of each owned partition's messages in `batch` that are new to its mirror."""
+    n = len(batch)
+    starts = [0, *(np.flatnonzero(batch.partition[1:] != batch.partition[:-1]) + 1).tolist()] if n else []
+    runs = []
+    for begin, stop in zip(starts, [*starts[1:], n], strict=True):
+        partition = Partition(int(batch.partition[begin]))
+        mine = owned.get(partition)
+        if mine is None or mine.lost:
+            continue
+        begin += int(np.searchsorted(batch.offset[begin:stop], mine.aggregates.offset))
+        if begin < stop:
+            runs.append((partition, begin, stop))
+    return runs
+
+
+def _select(valid: Valid, failed: NDArray[np.uint8], begin: int, stop: int) -> tuple[Valid, NDArray[np.intp]]:
+    """The rows of `valid` in begin..stop that passed, and their row numbers; views where all of them passed."""
+    if bool((failed == NO_REASON).all()):
+        return valid.rows(slice(begin, stop)), np.arange(begin, stop)
+    where = begin + np.flatnonzero(failed == NO_REASON)
+    return valid.rows(where), where
+
+
+def _reject(share: Share, row: int, reason: Reason, catalogue: Catalogue, parts: dict[int, list[bytes]]) -> Reject:
+    columns = share.columns
+    message, element = int(columns.message[row]), int(columns.element[row])
+    if message not in parts:
+        parts[message] = raw_elements(share.batch.values[message] or b"")
+    detail = detail_of(
+        reason,
+        source=columns.source[row],
+        seq=int(columns.seq[row]),
+        city=columns.city[row],
+        indicator=columns.indicator[row],
+        industry=columns.industry[row],
+        op=columns.op[row],
+        value=float(columns.value[row]),
+        at=columns.at[row],
+        period=columns.period[row],
+        catalogue=catalogue,
+    )
+    return Reject(message, element, reason, detail, parts[message][element])

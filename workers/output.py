@@ -1,0 +1,48 @@
+"""What commands print: people read standard error or a table; with `--json` the last line of standard output is one object."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from index.errors import IndexFault
+from state.errors import StateError
+from stream.errors import StreamError
+from workers.drained import NotDrainedError
+from workers.local.errors import LocalError
+from workers.verify.errors import VerifyError
+
+console = Console()
+notes = Console(stderr=True)
+
+# Errors whose text says what happened, where, and what to do.
+FOR_PEOPLE = (StateError, StreamError, IndexFault, LocalError, VerifyError, NotDrainedError, OSError, ValueError)
+
+
+def note(line: str) -> None:
+    """One line to standard error."""
+    notes.print(line, markup=False, highlight=False)
+
+
+def emit(result: dict[str, Any]) -> None:
+    """The JSON line."""
+    sys.stdout.write(orjson.dumps(result).decode() + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn errors that name what to do into one line and exit code 1; others keep their traceback."""
+    try:
+        yield
+    except FOR_PEOPLE as error:
+        note(f"tidewatch: {error}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

@@ -1,0 +1,89 @@
+"""What the commands `ingest` and `index` do in their process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from index.catalogue import Catalogue
+from stream.catalogue_log import publish_catalogue
+from stream.topics import EVENTS, ensure_topics
+from workers.app import make_app, run_app
+from workers.connect import make_ingest, make_redis
+from workers.health import Health
+from workers.index import IndexWorker, attach_agent, publish_missing_definitions
+from workers.ingest import IngestWorker
+from workers.retry import until_done
+from workers.settings import Settings
+
+
+def run_ingest(settings: Settings) -> int:
+    """Run an ingest worker until a signal; returns the exit code."""
+    health = Health("ingest")
+    worker: IngestWorker | None = None
+    ending = False
+
+    async def run() -> None:
+        nonlocal worker
+        redis = make_redis(settings.redis)
+        try:
+            await until_done("Kafka", lambda: _topics(settings), health, stopping=lambda: ending)
+            worker = make_ingest(settings, health, redis)
+            if not ending:
+                await worker.run()
+        finally:
+            await redis.aclose()
+
+    def end() -> None:
+        nonlocal ending
+        ending = True
+        if worker is not None:
+            worker.stop()
+
+    return run_app(make_app("ingest", settings, kafka=False), run, end, health, settings)
+
+
+def run_index(settings: Settings) -> int:
+    """Run an index worker until a signal; returns the exit code."""
+    health = Health("index")
+    ending = False
+    wait_for_kafka(settings)
+    app = make_app("index", settings, kafka=True)
+    redis = make_redis(settings.redis)
+    worker = IndexWorker(settings, redis, health)
+    attach_agent(app, worker)
+
+    async def run() -> None:
+        try:
+            await until_done(
+                "Kafka", lambda: asyncio.to_thread(publish_missing_definitions, settings), health, stopping=lambda: ending
+            )
+            await worker.run()
+        finally:
+            await redis.aclose()
+
+    def end() -> None:
+        nonlocal ending
+        ending = True
+        worker.stop()
+
+    return run_app(app, run, end, health, settings)
+
+
+def wait_for_kafka(settings: Settings) -> None:
+    """Block until the topics are there; Faust's own client does not wait for a broker at its start.
+
+    Ended by the signals' default action. Errors: CatalogueError, StreamError.
+    """
+    asyncio.run(until_done("Kafka", lambda: _topics(settings), Health("start")))
+
+
+async def _topics(settings: Settings) -> None:
+    await asyncio.to_thread(prepare_topics, settings)
+
+
+def prepare_topics(settings: Settings) -> None:
+    """Create what is absent; a log made here begins with the catalogue. Errors: UnreachableError, CatalogueError."""
+    created = ensure_topics(settings.kafka, settings.partitions, options=settings.kafka_options)
+    if EVENTS in created:
+        catalogue = Catalogue.load(settings.catalogue)
+        publish_catalogue(settings.kafka, catalogue, list(range(settings.partitions)), settings.kafka_options)

@@ -1,0 +1,211 @@
+"""One index system, run: reconcile with what is published, then a revision for all that arrived meanwhile, for ever.
+
+    reconcile   initialise transactions (fence) -> read back -> wait for the cells to reach it -> publish the differences
+    follow      wait for differences -> diff -> ONE transaction -> again
+
+Who owns which number: `_revision` is the last one committed by us; nobody else can commit since `initialise`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from index.board import Board
+from index.changes import Changes
+from index.definition import Definition
+from index.diff import Diff, TableKey
+from stream.errors import PublisherFenced, StreamError, UnreachableError
+from stream.messages import ControlVersion
+from stream.published import Published, read_back
+from stream.publisher import Publisher
+from workers.health import Health
+from workers.hub import Hub
+from workers.retry import FIRST_S, LAST_S, PASSING
+from workers.revision import RevisionWriter, empty, stale_tables
+from workers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+TABLE_EVERY_S = 1.0  # a whole table is published at most so often; the deltas carry every move
+
+
+class SystemRunner:
+    """Publishes one system for as long as this worker is assigned it. `await run()` until `stop()`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        hub: Hub,
+        control: ControlVersion,
+        health: Health,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.system = control.system
+        self._settings, self._hub, self._control, self._health, self._clock = settings, hub, control, health, clock
+        self._ending = asyncio.Event()
+        self._board: Board
+        self._writer: RevisionWriter
+        self._publisher: Publisher | None = None
+        self._generation = 0
+        self._revision = 0
+        self._offsets: dict[str, int] = {}
+        self._dirty: dict[TableKey, None] = {}
+        self._sent: dict[TableKey, float] = {}
+
+    async def run(self) -> None:
+        """Run the system; reconciles after any trouble, with back-off. Errors: those that need a person."""
+        wait_s = FIRST_S
+        while not self._ending.is_set():
+            try:
+                moved = await self._reconcile()
+                wait_s = FIRST_S
+                self._health.waiting.pop(self.system, None)
+                if moved is not None:
+                    await self._follow(moved)
+            except (PublisherFenced, StreamError, *PASSING) as error:
+                if isinstance(error, UnreachableError | PublisherFenced) or isinstance(error, PASSING):
+                    self._health.waiting[self.system] = str(error)
+                elif type(error) is not StreamError:
+                    raise
+                log.warning("reconciling", system=self.system, reason=str(error), wait_s=wait_s)
+                await self._pause(wait_s)
+                wait_s = min(LAST_S, wait_s * 2)
+            finally:
+                self._hub.forget(self.system)
+                if self._publisher is not None:
+                    self._publisher.close()
+                    self._publisher = None
+                self._health.waiting.pop(self.system, None)
+
+    def stop(self) -> None:
+        """End at the next turn; a transaction under way is finished."""
+        self._ending.set()
+
+    def switch(self, control: ControlVersion) -> None:
+        """Go over to another version of the definition, in one revision that names it."""
+        self._control = control
+        self._generation = -1
+        self._hub.wake(self.system)
+
+    @property
+    def version(self) -> int:
+        """Version of the definition that is run, or is being switched to."""
+        return self._control.version
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._ending.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _reconcile(self) -> asyncio.Event | None:
+        """From nothing but the committed topics and the cells to a board that equals what is published.
+
+        None where the worker ends meanwhile.
+        """
+        settings, hub = self._settings, self._hub
+        # Initialise first, then read back: the other way round a predecessor could commit in between.
+        self._publisher = Publisher(settings.kafka, self.system, options=settings.kafka_options)
+        await self._publisher.initialise()
+        published = await asyncio.to_thread(read_back, settings.kafka, self.system, settings.kafka_options)
+        last = published.revision
+        while last is not None and not hub.reaches(last.offsets):
+            if self._ending.is_set():
+                return None
+            # Redis went back: publishing what it has now would take back what was published.
+            self._health.waiting[self.system] = "Redis stands before the last revision: until ingest caught up"
+            await self._pause(0.05)
+        self._health.waiting.pop(self.system, None)
+        # From here to `listen` without a pause: the board takes over at exactly the cut that the cells stand at.
+        self._generation = hub.generation
+        definition = Definition.parse(
+            self._control.definition, hub.catalogue, f"control {self.system}/{self._control.version}"
+        )
+        self._board = Board(definition, hub.catalogue)
+        self._board.restore(published.updates.values())
+        self._board.apply(hub.cells.everything())
+        self._writer = RevisionWriter(self.system, self._control.version)
+        moved = hub.listen(self.system, self._take)
+        moved.clear()
+        self._revision = last.revision if last else 0
+        self._offsets = last.offsets if last else {}
+        await self._publish_differences(published)
+        return moved
+
+    async def _publish_differences(self, published: Published) -> None:
+        last, cut = published.revision, self._hub.cut()
+        self._board.watermark(cut.watermark_us)
+        diff = self._board.diff()
+        stale, gone = stale_tables(self._board, published.tables, self.system)
+        self._dirty = {}
+        self._sent = {}
+        reason = "start"
+        if last is not None and last.definition != self._control.version:
+            reason = "definition"
+        elif last is not None and last.catalogue != cut.catalogue:
+            reason = "catalogue"
+        if diff or stale or gone or last is None or last.offsets != cut.offsets or reason != "start":
+            await self._commit(diff, stale, gone, reason)
+        log.info("running", system=self.system, revision=self._revision, definition=self._control.version, reason=reason)
+
+    def _take(self, changes: Changes) -> None:
+        self._board.apply(changes)
+
+    async def _follow(self, moved: asyncio.Event) -> None:
+        """A revision for whatever arrived while the last one was being committed."""
+        while not self._ending.is_set():
+            await self._until(moved)
+            if self._ending.is_set():
+                return
+            if self._generation != self._hub.generation:
+                log.info("board is void", system=self.system, reason="a newer catalogue or definition is in force")
+                return
+            moved.clear()
+            cut = self._hub.cut()
+            self._board.watermark(cut.watermark_us)
+            diff = self._board.diff()
+            self._dirty.update(diff.dirty)
+            due = self._due()
+            if diff or due or cut.offsets != self._offsets:
+                await self._commit(diff, due, [], "feed")
+
+    async def _until(self, moved: asyncio.Event) -> None:
+        """Wait for differences, or until a table that lags is due, or the end."""
+        waits = [asyncio.ensure_future(moved.wait()), asyncio.ensure_future(self._ending.wait())]
+        timeout = None
+        if self._dirty:
+            oldest = min(self._sent.get(key, 0.0) for key in self._dirty)
+            timeout = max(0.0, oldest + TABLE_EVERY_S - self._clock())
+        try:
+            await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _due(self) -> list[TableKey]:
+        now = self._clock()
+        return [key for key in self._dirty if now - self._sent.get(key, -TABLE_EVERY_S) >= TABLE_EVERY_S]
+
+    async def _commit(self, diff: Diff, due: list[TableKey], gone: list[str], reason: str) -> None:
+        assert self._publisher is not None
+        cut = self._hub.cut()
+        tables, emptied = [], list(gone)
+        for key in due:
+            table = self._board.table(key)
+            if empty(table):
+                emptied.append(key.path)
+            else:
+                tables.append(table)
+        records = self._writer.records(diff, tables, emptied, self._revision + 1, reason, cut)
+        now = self._clock()
+        await self._publisher.publish(records)
+        self._revision += 1
+        self._offsets = cut.offsets
+        for key in due:
+            self._dirty.pop(key, None)
+            self._sent[key] = now

@@ -1,0 +1,47 @@
+"""Configuration, from the environment: every field is `TIDEWATCH_` and its name in capitals.
+
+One object, made once by the command line and handed down; nothing below `workers` reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, JsonValue
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "tidewatch"
+
+
+class Settings(BaseSettings):
+    """What differs from one installation to another. Raises pydantic.ValidationError naming the field that is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEWATCH_", frozen=True, extra="forbid")
+
+    kafka: str = Field("127.0.0.1:9092", description="Kafka's bootstrap addresses, host:port, separated by commas")
+    kafka_options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="further client settings by librdkafka's names, one JSON object: security.protocol, sasl.*, ...",
+    )
+    redis: str = Field("redis://127.0.0.1:6379/0", description="Redis URL; rediss:// for TLS, user:password@ for ACL")
+    partitions: int = Field(8, ge=1, description="of indicator-events, when `tidewatch` creates the topic")
+
+    systems: Path = Field(REPOSITORY / "systems", description="folder of the index systems' TOML definitions")
+    catalogue: Path = Field(
+        REPOSITORY / "systems" / "catalogue",
+        description="folder of the catalogue's data: entities, groups, indicators, industries",
+    )
+    dir: Path = Field(default_factory=_data_folder, description="folder of the local servers' data (`tidewatch up`)")
+
+    group: str = Field("tidewatch-ingest", description="consumer group of the ingest workers")
+    session_s: float = Field(10.0, ge=6, le=300, description="a worker that is silent for so long loses its share")
+
+    http_host: str = Field("127.0.0.1", description="address on which /healthz and /metrics are served")
+    http_port: int | None = Field(None, ge=0, le=65535, description="their port; 0: any free one; unset: not served")
+    log_format: Literal["console", "json"] = Field("console", description="of the log on standard error")

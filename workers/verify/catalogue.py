@@ -1,0 +1,108 @@
+"""The catalogue as its records in the log say it, read with the plain json (docs/formats.md section 1)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+KEY = b"catalogue"
+_START = b'{"catalogue":'
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """`scale` is 10^decimals as a double (exact); `industries` those that an event may name, `{"all"}` where it has none."""
+
+    flow: bool
+    scale: float
+    industries: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalogue:
+    """What the checks and the sums need. `kinds`: entity -> kind; `members`: group -> base entities.
+
+    `sources`: (pattern, indicator or "") per line of sources.csv. Limits as formats.md names them.
+    """
+
+    version: int
+    timezone: str
+    base_kind: str
+    years: tuple[int, int]
+    window: int
+    jump: int
+    cell: int
+    future_s: int
+    message_bytes: int
+    event_bytes: int
+    base: frozenset[str]
+    kinds: dict[str, str]
+    members: dict[str, tuple[str, ...]]
+    indicators: dict[str, Indicator]
+    sources: tuple[tuple[re.Pattern[str], str], ...]
+
+    def allows(self, source: str, indicator: str) -> bool:
+        """Whether that source may write that indicator."""
+        lines = [allowed for pattern, allowed in self.sources if pattern.fullmatch(source)]
+        return not lines or indicator in lines
+
+    def entities(self, kind: str) -> Iterator[str]:
+        """The entities of a kind."""
+        return (code for code, each in self.kinds.items() if each == kind)
+
+
+def record_catalogue(key: bytes | None, value: bytes | None) -> Catalogue | None:
+    """The catalogue of a record of `indicator-events`; None when the record is none, and so a message like any other."""
+    if key != KEY or value is None or not value.startswith(_START):
+        return None
+    return _parse(value)
+
+
+@lru_cache(maxsize=8)  # the same bytes stand in every partition
+def _parse(value: bytes) -> Catalogue | None:
+    try:
+        return parse_catalogue(json.loads(value)["catalogue"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def parse_catalogue(data: dict[str, Any]) -> Catalogue:
+    """From the decoded JSON object. KeyError, TypeError, ValueError when it is no catalogue."""
+    limits = data["limits"]
+    sets: dict[str, set[str]] = {}
+    for industry in data.get("industries", []):
+        sets.setdefault(industry["set"], set()).add(industry["code"])
+    first, last = data["years"]
+    return Catalogue(
+        version=data["version"],
+        timezone=data["timezone"],
+        base_kind=data["base_kind"],
+        years=(first, last),
+        window=limits["window"],
+        jump=limits["jump"],
+        cell=limits["cell"],
+        future_s=limits["future_s"],
+        message_bytes=limits["message_bytes"],
+        event_bytes=limits["event_bytes"],
+        base=frozenset(e["code"] for e in data["entities"] if e["kind"] == data["base_kind"]),
+        kinds={e["code"]: e["kind"] for e in data["entities"]},
+        members={group: tuple(members) for group, members in data["members"].items()},
+        indicators={
+            i["code"]: Indicator(
+                flow={"flow": True, "stock": False}[i["kind"]],
+                scale=float(10 ** i["decimals"]),
+                industries=frozenset(sets.get(i["industries"], ())) if i["industries"] else frozenset({"all"}),
+            )
+            for i in data["indicators"]
+        },
+        sources=tuple((_pattern(line["source"]), line["indicator"]) for line in data.get("sources", [])),
+    )
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """`*` stands for any characters, also none; nothing else is special."""
+    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)

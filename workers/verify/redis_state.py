@@ -1,0 +1,91 @@
+"""What Redis holds of each partition of `indicator-events` (keys: docs/formats.md section 3), read whole and at one moment.
+
+One MULTI per partition; the list of rows is read just before, under WATCH, so a flush that adds a row makes it start again. It holds
+Redis for as long as sending that partition takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import redis
+
+from workers.verify.errors import VerifyError
+
+# A flush that adds rows comes a few times a second while a new month begins, and then not for long.
+ATTEMPTS = 200
+TIMEOUT_S = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """One partition. `offset` 0 where Redis knows nothing of it; `rows`: row key -> field -> text; `windows`: source -> (top, bits)."""
+
+    offset: int = 0
+    watermark: int | None = None
+    catalogue: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    windows: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def read_offsets(url: str, partitions: Iterable[int]) -> dict[int, int]:
+    """The next offset of each partition, 0 where there is none. VerifyError when Redis does not answer."""
+
+    def read(client: redis.Redis) -> dict[int, int]:
+        return {p: int(client.hget(f"{{tw:{p}}}:meta", "offset") or 0) for p in partitions}
+
+    return _with_client(url, read)
+
+
+def read_state(url: str, partitions: Iterable[int]) -> dict[int, PartitionState]:
+    """All of each partition. VerifyError when Redis does not answer, or holds what the formats do not say."""
+    return _with_client(url, lambda client: {p: _read_partition(client, p) for p in partitions})
+
+
+def _with_client(url: str, read: Callable[[redis.Redis], T]) -> T:
+    client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    try:
+        return read(client)
+    except redis.RedisError as error:
+        raise VerifyError(f"Redis: {error}") from error
+    except ValueError as error:
+        raise VerifyError(f"Redis holds what no worker writes: {error}") from error
+    finally:
+        client.close()
+
+
+def _read_partition(client: redis.Redis, partition: int) -> PartitionState:
+    tag = f"{{tw:{partition}}}:"
+    with client.pipeline(transaction=True) as pipe:
+        for _ in range(ATTEMPTS):
+            try:
+                pipe.watch(f"{tag}rows")  # type: ignore[no-untyped-call]
+                names = sorted(name.decode() for name in pipe.smembers(f"{tag}rows") if isinstance(name, bytes))
+                pipe.multi()
+                for name in ("meta", "counts", "seq", *names):
+                    pipe.hgetall(f"{tag}{name}")
+                meta, counts, windows, *rows = pipe.execute()
+            except redis.WatchError:
+                continue
+            return PartitionState(
+                offset=int(meta.get(b"offset", 0)),
+                watermark=int(meta[b"watermark"]) if b"watermark" in meta else None,
+                catalogue=int(meta[b"catalogue"]) if b"catalogue" in meta else None,
+                counts={name.decode(): int(n) for name, n in counts.items()},
+                windows={source.decode(): _window(text.decode()) for source, text in windows.items()},
+                rows={
+                    name: {cell.decode(): text.decode() for cell, text in row.items()}
+                    for name, row in zip(names, rows, strict=True)
+                },
+            )
+    raise VerifyError(f"partition {partition}: its rows in Redis change faster than they can be read")
+
+
+def _window(text: str) -> tuple[int, int]:
+    top, _, bits = text.partition(":")
+    return int(top), int(bits, 16)
