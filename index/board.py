@@ -198,7 +198,7 @@ class Board:
     def _base_moved(self, page: Page) -> bool:
         """Take the base period's totals anew; whether the divisor of any leaf changed."""
         amount = page.amounts[:, self.layout.total].astype(np.float64)
-        usable = (page.cells[:, self.layout.total] > 0) & (amount != 0)
+        usable = amount != 0  # without a cell it is 0, too
         before, self._base = self._base, Base(amount, usable)
         same = (usable == before.usable) & (~usable | (amount == before.amount))
         return not same.all()

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from index.exact import BOUND, add_exactly
 from index.errors import AmountOverflowError
+from index.exact import BOUND, add_exactly
 from index.localtime import LocalCalendar
 from index.periods import Grain, Period
 
@@ -104,7 +104,7 @@ class DayProfiles:
                 run = slice(day - block.first, stop - block.first)
                 amounts += block.sums[run].sum(axis=0)
                 cells += block.cells[run].sum(axis=0, dtype=np.int32)
-                if not (-BOUND < amounts.min() and amounts.max() < BOUND):
+                if not (amounts.min() > -BOUND and amounts.max() < BOUND):
                     raise AmountOverflowError("the days of a period: an amount reached 2^62 units")
             day = stop
         prefix.end = end

@@ -16,5 +16,5 @@ def add_exactly(sums: NDArray[np.int64], places: NDArray[np.int64], deltas: NDAr
     flat = sums.reshape(-1)
     np.add.at(flat, places, deltas)
     reached = flat[places]
-    if len(reached) and not (-BOUND < reached.min() and reached.max() < BOUND):
+    if len(reached) and not (reached.min() > -BOUND and reached.max() < BOUND):
         raise AmountOverflowError(f"{where}: an amount reached 2^62 units; give the indicator fewer decimals")

@@ -67,6 +67,5 @@ class Layout:
         return which, self._targets[place]
 
     def published(self, rows: list[Rows]) -> Rows:
-        """The union of row arrays, ascending, each once, without the hidden row."""
-        union = np.unique(rows[0] if len(rows) == 1 else np.concatenate(rows))
-        return union[:-1] if len(union) and union[-1] == self.total else union
+        """The union of some results of `spread`, ascending, each once, without the hidden row (which every spread touches)."""
+        return np.unique(rows[0] if len(rows) == 1 else np.concatenate(rows))[:-1]

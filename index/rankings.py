@@ -16,7 +16,7 @@ MEASURES = ("value", "pop", "yoy", "mean_yoy", "to_date", "growth", "share")
 # What was last published is read back from index-updates, which hold to_date of the root only (docs/formats.md section 6).
 ROOT_ONLY = ("to_date", "growth")
 MAX_DECIMALS = 12
-_KEYS = frozenset("name rows node measure grains scope rank_decimals".split())
+_KEYS = frozenset(["name", "rows", "node", "measure", "grains", "scope", "rank_decimals"])
 
 
 class Ranking(Struct, frozen=True):

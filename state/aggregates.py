@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from index.catalogue import Catalogue
 from index.periods import Grain, Period
 from state.errors import CorruptStateError
-from state.keys import Offset, cells_row, days_row
 from state.flush import FlushBatch
+from state.keys import Offset, cells_row, days_row
 from state.sequence import Verdict, Windows
 from state.snapshot import Snapshot
 
@@ -369,7 +369,12 @@ class Aggregates:
         changed: set[int] = set()
         for i in where.tolist():
             packed = int(cell[i])
-            entry = (int(events.at_us[i]), events.sources[int(events.source[i])], int(events.seq[i]), int(events.value[i]))
+            entry = (
+                int(events.at_us[i]),
+                events.sources[int(events.source[i])],
+                int(events.seq[i]),
+                int(events.value[i]),
+            )
             held = self._stocks.get(packed)
             if held is None or entry[:3] > held[:3]:
                 self._stocks[packed] = entry

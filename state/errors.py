@@ -16,7 +16,7 @@ class StateError(Exception):
     """Base of all errors of this package."""
 
 
-class OwnershipLost(StateError):  # noqa: N818 - named by consequence, see the tree above
+class OwnershipLost(StateError):
     """The partition may not be written with this token and offset any more."""
 
     def __init__(self, partition: int, message: str) -> None:

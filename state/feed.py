@@ -75,7 +75,7 @@ class FeedReader:
         entries of others come again with the next read), redis-py's errors.
         """
         streams = {key(p, CHANGES): f"{offset}-0" for p, offset in self.applied.items()}
-        reply = await self._redis.xread(streams, count=ENTRIES, block=block_ms)  # type: ignore[arg-type]
+        reply: Any = await self._redis.xread(streams, count=ENTRIES, block=block_ms)  # type: ignore[arg-type]
         entries: list[Entry] = []
         for name, raw in reply.items() if isinstance(reply, dict) else reply or ():
             partition = Partition(int(name[4 : name.index("}")]))

@@ -30,8 +30,8 @@ async def watch(redis: Redis, partition: Partition, token: Token, offset: Offset
     To be called about once a second while nothing is being flushed: else an idle partition would never notice a
     Redis that went back. Errors: FencedError, RewoundError, redis-py's errors.
     """
-    stored_token, stored_offset = await redis.hmget(key(partition, META), ["epoch", "offset"])  # type: ignore[misc]
+    stored_token, stored_offset = await redis.hmget(key(partition, META), ["epoch", "offset"])
     if stored_token != token:
-        raise FencedError(partition, stored_token or "")
+        raise FencedError(partition, str(stored_token or ""))
     if int(stored_offset or 0) != offset:
         raise RewoundError(partition, offset, int(stored_offset or 0))

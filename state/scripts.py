@@ -30,6 +30,6 @@ async def run(redis: Redis, name: str, key: str, *args: str | bytes | int) -> An
     Errors: those of redis-py (connection, timeout, out of memory, read-only), for the caller to retry.
     """
     try:
-        return await redis.evalsha(_sha(name), 1, key, *args)  # type: ignore[misc]
+        return await redis.evalsha(_sha(name), 1, key, *args)
     except NoScriptError:
-        return await redis.eval(_source(name), 1, key, *args)  # type: ignore[misc]
+        return await redis.eval(_source(name), 1, key, *args)

@@ -74,7 +74,7 @@ def batch_of(messages: list[Message]) -> Batch:
         partition=partition,
         offset=np.fromiter(map(Message.offset, messages), dtype=np.int64, count=n),
         timestamp_ms=np.fromiter((stamp for _, stamp in map(Message.timestamp, messages)), dtype=np.int64, count=n),
-        values=list(map(Message.value, messages)),  # type: ignore[arg-type]
+        values=list(map(Message.value, messages)),
         messages=messages,
     )
 
@@ -144,9 +144,7 @@ class EventReader:
 
         await loop.run_in_executor(self._pool, subscribe)
 
-    async def read(
-        self, prepare: Callable[[Batch], _T], limit: int = READ_MESSAGES, idle_s: float = IDLE_S
-    ) -> _T:
+    async def read(self, prepare: Callable[[Batch], _T], limit: int = READ_MESSAGES, idle_s: float = IDLE_S) -> _T:
         """`prepare` of the next messages, at most `limit`; of none after `idle_s` without any. Rebalances happen in here.
 
         `prepare` runs in the reader's thread, where the messages are still in the processor's cache. Errors:

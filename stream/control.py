@@ -71,4 +71,6 @@ def publish_definition(
     except KafkaException as error:
         raise UnreachableError(f"{CONTROL}: {error}") from None
     if left or failures:
-        raise UnreachableError(f"{CONTROL}: {version.system} version {version.version} not written: {failures or 'no answer'}")
+        raise UnreachableError(
+            f"{CONTROL}: {version.system} version {version.version} not written: {failures or 'no answer'}"
+        )

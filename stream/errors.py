@@ -18,7 +18,7 @@ class UnreachableError(StreamError):
     """Kafka did not answer in time; nothing is lost, try again."""
 
 
-class PublisherFenced(StreamError):  # noqa: N818 - named by consequence, see the tree above
+class PublisherFenced(StreamError):
     """A newer producer with this transactional id exists: what was under way is not committed."""
 
 

@@ -93,15 +93,16 @@ def decode(values: Sequence[bytes | None], message_bytes: int, event_bytes: int)
     element: list[int] = []
     rejects: list[Reject] = []
     for i, value in enumerate(values):
-        found = None if value is None else _decode_plain(value, message_bytes, event_bytes)
-        if found is None:
-            found = decode_exactly(value, i, message_bytes, event_bytes, Event, rejects)
-            events += (event for _, event in found)
-            element += (place for place, _ in found)
+        before = len(events)
+        plain_events = None if value is None else _decode_plain(value, message_bytes, event_bytes)
+        if plain_events is None:
+            for place, event in decode_exactly(value, i, message_bytes, event_bytes, Event, rejects):
+                events.append(event)
+                element.append(place)
         else:
-            events += found
-            element += range(len(found))
-        message += (i,) * len(found)
+            events += plain_events
+            element += range(len(plain_events))
+        message += (i,) * (len(events) - before)
     return columns(events, np.array(message, dtype=np.int32), np.array(element, dtype=np.int32), rejects)
 
 

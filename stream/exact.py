@@ -86,7 +86,12 @@ def element_texts(value: bytes) -> list[bytes]:
 
 
 def decode_exactly(
-    value: bytes | None, message: int, message_bytes: int, event_bytes: int, event_type: type[Any], rejects: list[Reject]
+    value: bytes | None,
+    message: int,
+    message_bytes: int,
+    event_bytes: int,
+    event_type: type[Any],
+    rejects: list[Reject],
 ) -> list[tuple[int, Any]]:
     """Well-formed events of one message as (element, event); appends the others to `rejects`.
 

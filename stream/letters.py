@@ -21,7 +21,7 @@ class Letter(NamedTuple):
 
     partition: int
     offset: int
-    index: int
+    element: int
     reason: str
     detail: str
     timestamp_ms: int
@@ -30,12 +30,16 @@ class Letter(NamedTuple):
     @property
     def key(self) -> str:
         """Position and key: `topic/partition/offset/index`."""
-        return f"{EVENTS}/{self.partition}/{self.offset}/{self.index}"
+        return f"{EVENTS}/{self.partition}/{self.offset}/{self.element}"
 
 
 def letter_of(message: Message) -> Letter | None:
     """The letter in a message of the dead-letter topic; None where it is not one of ours."""
-    headers = {name: value.decode() if value else "" for name, value in message.headers() or []}
+    raw, held = message.value() or b"", message.headers() or []
+    headers = {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
+        for name, value in (held.items() if isinstance(held, dict) else held)
+    }
     try:
         return Letter(
             int(headers["partition"]),
@@ -44,7 +48,7 @@ def letter_of(message: Message) -> Letter | None:
             headers["reason"],
             headers.get("detail", ""),
             int(headers["timestamp"]),
-            message.value() or b"",
+            raw if isinstance(raw, bytes) else raw.encode(),
         )
     except (KeyError, ValueError):
         return None
@@ -53,8 +57,8 @@ def letter_of(message: Message) -> Letter | None:
 class LetterBox:
     """Sends letters. `await post(letters)` returns when Kafka has acknowledged every one."""
 
-    def __init__(self, address: str, partitions: int, options: Mapping[str, object] | None = None) -> None:
-        self._partitions = partitions
+    def __init__(self, address: str, options: Mapping[str, object] | None = None) -> None:
+        self._partitions = 0  # of the topic, which need not be as many as the log's; asked with the first letter
         self._producer = Producer(
             {
                 **client_options(address, options),
@@ -81,14 +85,20 @@ class LetterBox:
                 failures.append(error)
 
         producer = self._producer
+        try:
+            self._partitions = self._partitions or len(producer.list_topics(DLQ, timeout=10).topics[DLQ].partitions)
+        except KafkaException as failure:
+            raise UnreachableError(f"{DLQ}: {failure}") from None
+        if not self._partitions:
+            raise UnreachableError(f"{DLQ}: the topic is not there yet")
         for letter in letters:
-            headers = [
+            headers: list[tuple[str, str | bytes | None]] = [
                 ("reason", letter.reason),
                 ("detail", letter.detail.encode("utf-8", "replace")),
                 ("topic", EVENTS),
                 ("partition", str(letter.partition)),
                 ("offset", str(letter.offset)),
-                ("index", str(letter.index)),
+                ("index", str(letter.element)),
                 ("timestamp", str(letter.timestamp_ms)),
             ]
             while True:
@@ -100,8 +110,8 @@ class LetterBox:
                     break
                 except BufferError:
                     producer.poll(0.1)
-                except KafkaException as error:
-                    raise UnreachableError(f"{DLQ}: {error}") from None
+                except KafkaException as failure:
+                    raise UnreachableError(f"{DLQ}: {failure}") from None
         left = producer.flush(35)
         if left:
             raise UnreachableError(f"{DLQ}: {left} letters not acknowledged in time")

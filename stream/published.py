@@ -32,18 +32,19 @@ def read_back(address: str, system: str, options: Mapping[str, object] | None = 
     for message in read_to(address, ends, options):
         key = message.key() or b""
         if isinstance(key, bytes) and key.startswith(prefix):
-            last[message.topic() or "", key] = message.value()  # type: ignore[assignment]
+            value = message.value()
+            last[message.topic() or "", key] = value if isinstance(value, bytes) else None
     out = Published()
-    for (topic, raw_key), value in last.items():
-        if value is None:
+    for (topic, raw_key), held in last.items():
+        if held is None:
             continue
-        key = raw_key.decode()
+        name = raw_key.decode()
         if topic == UPDATES:
-            out.updates[key] = decode_message(IndexUpdate, value, f"{topic} {key}")
+            out.updates[name] = decode_message(IndexUpdate, held, f"{topic} {name}")
         elif topic == RANKINGS:
-            out.tables[key] = decode_message(RankingTable, value, f"{topic} {key}")
+            out.tables[name] = decode_message(RankingTable, held, f"{topic} {name}")
         else:
-            revision = decode_message(Revision, value, f"{topic} {key}")
+            revision = decode_message(Revision, held, f"{topic} {name}")
             if out.revision is None or revision.revision > out.revision.revision:
                 out.revision = revision
     return out
@@ -60,3 +61,19 @@ def read_revision(address: str, system: str, options: Mapping[str, object] | Non
             if last is None or revision.revision > last.revision:
                 last = revision
     return last
+
+
+def read_tables(address: str, system: str, options: Mapping[str, object] | None = None) -> dict[str, RankingTable]:
+    """The committed whole tables of `system` by key. Blocking. Errors: as `read_back`."""
+    where = (RANKINGS, partition_of(system))
+    prefix = f"{system}/".encode()
+    last: dict[str, bytes | None] = {}
+    for message in read_to(address, high_watermarks(address, [where], options), options):
+        key, value = message.key(), message.value()
+        if isinstance(key, bytes) and key.startswith(prefix):
+            last[key.decode()] = value if isinstance(value, bytes) else None
+    return {
+        key: decode_message(RankingTable, value, f"{RANKINGS} {key}")
+        for key, value in last.items()
+        if value is not None
+    }

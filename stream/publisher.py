@@ -93,7 +93,11 @@ class Publisher:
             code = error.code()
             if code in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED):
                 raise PublisherFenced(f"system {self.system}: another index worker publishes it now") from None
-            if error.retriable() or code in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+            if error.retriable() or code in (
+                KafkaError._TIMED_OUT,
+                KafkaError._TRANSPORT,
+                KafkaError._ALL_BROKERS_DOWN,
+            ):
                 raise UnreachableError(f"system {self.system}: Kafka did not finish in time: {error.str()}") from None
             raise StreamError(f"system {self.system}: transaction refused: {error.str()}") from None
         except BufferError:

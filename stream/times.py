@@ -59,7 +59,8 @@ def _days_from_civil(year: Int64, month: Int64, day: Int64) -> Int64:
     era = shifted // 400
     of_era = shifted - era * 400
     of_year = (153 * (month + np.where(month > 2, -3, 9)) + 2) // 5 + day - 1
-    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+    days: Int64 = era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+    return days
 
 
 def _parse_layout(texts: list[str], length: int) -> Int64:
@@ -82,9 +83,9 @@ def _parse_layout(texts: list[str], length: int) -> Int64:
     if not zulu:
         number_places += [length - 5, length - 4, length - 2, length - 1]
     places = digits[:, number_places]
-    good: Bools = ((places >= 0) & (places <= 9)).all(axis=1)
+    good: Bools = np.logical_and.reduce((places >= 0) & (places <= 9), axis=1)
     for place, sign in ((4, 45), (7, 45), (10, 84), (13, 58), (16, 58)):
-        good &= raw[:, place] == sign
+        good = good & (raw[:, place] == sign)
     if length - tail > 19:
         good &= raw[:, 19] == 46
     year, month, day = number(0, 1, 2, 3), number(5, 6), number(8, 9)
@@ -127,7 +128,5 @@ def parse_times(texts: list[str]) -> Int64:
     for length in np.unique(lengths).tolist():
         where = np.flatnonzero(lengths == length)
         chosen = [texts[i] for i in where.tolist()]
-        out[where] = (
-            _parse_layout(chosen, length) if length in _LAYOUTS else [parse_time(text) for text in chosen]
-        )
+        out[where] = _parse_layout(chosen, length) if length in _LAYOUTS else [parse_time(text) for text in chosen]
     return out

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from zlib import crc32
 
 from confluent_kafka import KafkaError, KafkaException
@@ -80,12 +81,14 @@ def partition_of(system: str, partitions: int = SYSTEM_PARTITIONS) -> int:
     return crc32(system.encode()) % partitions
 
 
-def client_options(address: str, options: Mapping[str, object] | None = None) -> dict[str, object]:
+def client_options(address: str, options: Mapping[str, object] | None = None) -> dict[str, Any]:
     """librdkafka options common to every client of ours; `options` (TLS, SASL) override."""
     return {
         "bootstrap.servers": address,
         "client.id": "tidewatch",
         "log.connection.close": False,
+        # What matters reaches us as errors of calls; the rest would be noise on standard error.
+        "log_level": 3,
         "topic.metadata.refresh.interval.ms": 30_000,
         "reconnect.backoff.max.ms": 2_000,
         **(options or {}),
@@ -118,9 +121,7 @@ def ensure_topics(
             continue
         missing = [topic for name, topic in wanted.items() if name not in held]
         leaderless = [
-            name
-            for name in wanted
-            if name in held and any(p.leader < 0 for p in held[name].partitions.values())
+            name for name in wanted if name in held and any(p.leader < 0 for p in held[name].partitions.values())
         ]
         if not missing and not leaderless:
             return created

@@ -70,8 +70,7 @@ class Validator:
             self._columns = np.zeros((0, 5), dtype=np.int64)
         known, missing = self._known, []
         where = [
-            known.get(k, -1)
-            for k in zip(columns.source, columns.indicator, columns.industry, columns.op, strict=True)
+            known.get(k, -1) for k in zip(columns.source, columns.indicator, columns.industry, columns.op, strict=True)
         ]
         combination = np.array(where, dtype=np.int64)
         if n and combination.min() < 0:

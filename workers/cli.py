@@ -72,7 +72,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Start servers and workers, play a feed, and watch the ranking move (Ctrl-C ends all of it)."""
-    from workers.demo import run_demo  # type: ignore
+    from workers.demo import run_demo
     from workers.scenario import DEFAULT_DENSITY
     from workers.trial import run_trial
     from workers.verify import render
@@ -136,9 +136,7 @@ def verify(system: System, json: Json = False) -> None:
 
     with told():
         settings = Settings()
-        report = run_verify(
-            settings.kafka, settings.redis, system, progress=note, kafka_options=settings.kafka_options
-        )
+        report = run_verify(settings.kafka, settings.redis, system, progress=note, kafka_options=settings.kafka_options)
         if json:
             emit(report.to_json())
         else:

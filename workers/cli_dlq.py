@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from workers.dead_letters import Filter, read_letters, replay, repaired
+from workers.dead_letters import Filter, read_letters, repaired, replay
 from workers.output import console, emit, note, told
 from workers.settings import Settings
 
@@ -32,7 +32,13 @@ def list_letters(
             counts[letter.letter.reason] = counts.get(letter.letter.reason, 0) + 1
         shown = letters[-limit:] if limit else letters
         if json:
-            emit({"letters": len(letters), "reasons": dict(sorted(counts.items())), "latest": [s.to_json() for s in shown]})
+            emit(
+                {
+                    "letters": len(letters),
+                    "reasons": dict(sorted(counts.items())),
+                    "latest": [s.to_json() for s in shown],
+                }
+            )
             return
         table = Table("position", "reason", "detail", "bytes", title=f"{len(letters):,} letters {counts}")
         for letter in shown:
@@ -42,7 +48,8 @@ def list_letters(
 
 @dlq.command()
 def show(
-    position: Annotated[str, typer.Argument(help="topic/partition/offset/index, as `list` prints it")], json: Json = False
+    position: Annotated[str, typer.Argument(help="topic/partition/offset/index, as `list` prints it")],
+    json: Json = False,
 ) -> None:
     """One letter whole: why, where it came from, and its original bytes."""
     with told():

@@ -25,14 +25,18 @@ _DAYS = 820  # 2021-01-01 to 2023-03-31, and the closing day
 
 def feed(
     scenario: Annotated[str, typer.Option(help="what to play")] = "dti-2023",
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="send an NDJSON file instead; - is standard input")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="send an NDJSON file instead; - is standard input")
+    ] = None,
     speed: Annotated[float, typer.Option(help="days a second; 0: as fast as it goes")] = 0.0,
     seed: Annotated[int, typer.Option(help="of all that is random in it")] = 1,
     density: Annotated[float, typer.Option(help="of reports; 1.0: 2.5 million events")] = DEFAULT_DENSITY,
     array: Annotated[int, typer.Option(help="events a message")] = 1,
     days: Annotated[int | None, typer.Option(help="how many days from the first")] = None,
     cities: Annotated[int | None, typer.Option(help="how many of the largest cities")] = None,
-    first_seq: Annotated[int | None, typer.Option(help="of every source; default: from the clock, above earlier plays")] = None,
+    first_seq: Annotated[
+        int | None, typer.Option(help="of every source; default: from the clock, above earlier plays")
+    ] = None,
     duplicates: Annotated[float, typer.Option(help="rate of repeated events")] = Rates().duplicates,
     late: Annotated[float, typer.Option(help="rate of late events")] = Rates().late,
     corrections: Annotated[float, typer.Option(help="rate of corrections")] = Rates().corrections,

@@ -54,6 +54,6 @@ def make_ingest(settings: Settings, health: Health, redis: Redis) -> IngestWorke
         EventReader(
             settings.kafka, settings.group, options=settings.kafka_options, session_ms=int(settings.session_s * 1000)
         ),
-        LetterBox(settings.kafka, settings.partitions, settings.kafka_options),
+        LetterBox(settings.kafka, settings.kafka_options),
         health,
     )

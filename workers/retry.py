@@ -43,7 +43,9 @@ async def until_done(
             reason = f"{type(error).__name__}: {error}"
             health.waiting[what] = reason
             if not said:
-                log.warning("waiting", server=what, reason=reason, action="trying again until it answers; nothing is lost")
+                log.warning(
+                    "waiting", server=what, reason=reason, action="trying again until it answers; nothing is lost"
+                )
                 said = True
             await sleep(wait_s)
             wait_s = min(LAST_S, wait_s * 2)

@@ -34,17 +34,16 @@ class RevisionWriter:
         """
         system = self.system
         head = orjson.dumps({"schema": SCHEMA, "system": system, "revision": number})[:-1] + b","
-        update_head = orjson.dumps(
-            {"schema": SCHEMA, "system": system, "revision": number, "definition": self.definition}
-        )[:-1] + b","
+        update_head = (
+            orjson.dumps({"schema": SCHEMA, "system": system, "revision": number, "definition": self.definition})[:-1]
+            + b","
+        )
         dumps = orjson.dumps
         records = [
             Record(UPDATES, f"{system}/{u['entity']}/{u['period']}", update_head + dumps(u)[1:]) for u in diff.updates
         ]
         records += (Record(UPDATES, f"{system}/{key}", None) for key in diff.removed)
-        records += (
-            Record(DELTAS, f"{system}/{_path(d)}", head + dumps(d)[1:]) for d in diff.deltas
-        )
+        records += (Record(DELTAS, f"{system}/{_path(d)}", head + dumps(d)[1:]) for d in diff.deltas)
         written = 0
         for table in tables:
             records.append(Record(RANKINGS, f"{system}/{_path(table)}", head + dumps(table)[1:]))

@@ -55,7 +55,10 @@ def run_index(settings: Settings) -> int:
     async def run() -> None:
         try:
             await until_done(
-                "Kafka", lambda: asyncio.to_thread(publish_missing_definitions, settings), health, stopping=lambda: ending
+                "Kafka",
+                lambda: asyncio.to_thread(publish_missing_definitions, settings),
+                health,
+                stopping=lambda: ending,
             )
             await worker.run()
         finally:

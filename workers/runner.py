@@ -151,7 +151,9 @@ class SystemRunner:
             reason = "catalogue"
         if diff or stale or gone or last is None or last.offsets != cut.offsets or reason != "start":
             await self._commit(diff, stale, gone, reason)
-        log.info("running", system=self.system, revision=self._revision, definition=self._control.version, reason=reason)
+        log.info(
+            "running", system=self.system, revision=self._revision, definition=self._control.version, reason=reason
+        )
 
     def _take(self, changes: Changes) -> None:
         self._board.apply(changes)

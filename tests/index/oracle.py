@@ -79,7 +79,12 @@ def months_of(name: str) -> tuple[int, int]:
 
 def name_of(first: int, n: int) -> str:
     year, month = divmod(first, 12)
-    return {12: f"{year:04d}", 6: f"{year:04d}H{month // 6 + 1}", 3: f"{year:04d}Q{month // 3 + 1}", 1: f"{year:04d}-{month + 1:02d}"}[n]
+    return {
+        12: f"{year:04d}",
+        6: f"{year:04d}H{month // 6 + 1}",
+        3: f"{year:04d}Q{month // 3 + 1}",
+        1: f"{year:04d}-{month + 1:02d}",
+    }[n]
 
 
 def shift(name: str, periods: int) -> str:
@@ -141,7 +146,10 @@ def days_amount(world: World, indicator: str, entity: list[str], period: str, n:
     found = [
         e.value
         for e in world.events
-        if e.indicator == indicator and e.city in entity and e.period is None and first <= e.day < first + dt.timedelta(days=n)
+        if e.indicator == indicator
+        and e.city in entity
+        and e.period is None
+        and first <= e.day < first + dt.timedelta(days=n)
     ]
     return sum(found) if found else None
 
@@ -155,7 +163,9 @@ def leaves_below(world: World, node: str) -> list[str]:
     return [leaf for child, _ in world.tree[node] for leaf in leaves_below(world, child)]
 
 
-def evaluate(world: World, x: dict[str, int | None], base: dict[str, int | None], node: str) -> tuple[float | None, float, str | None]:
+def evaluate(
+    world: World, x: dict[str, int | None], base: dict[str, int | None], node: str
+) -> tuple[float | None, float, str | None]:
     """(value, coverage, reason) of a node from the amounts of its leaves."""
     if node not in world.tree:
         if x[node] is None:
@@ -202,7 +212,9 @@ class Answer:
             {name_of(a - a % sizes[g], sizes[g]) for a, n in starts for g in world.grains if sizes[g] >= n}
         )
         self._values: dict[tuple[str, str], dict[str, tuple[float | None, float, str | None]]] = {}
-        self.updates = {f"{e}/{p}": u for p in self.periods for e in self.entities if (u := self._update(e, p)) is not None}
+        self.updates = {
+            f"{e}/{p}": u for p in self.periods for e in self.entities if (u := self._update(e, p)) is not None
+        }
         self.tables = {
             (r["name"], p, s): self._table(r, p, s)
             for r in world.rankings
@@ -230,7 +242,9 @@ class Answer:
         return self.values(entity, period)[node][0]
 
     def present(self, entity: str, period: str) -> bool:
-        return any(reason != "no-data" for leaf, (_, _, reason) in self.values(entity, period).items() if leaf in self.leaves)
+        return any(
+            reason != "no-data" for leaf, (_, _, reason) in self.values(entity, period).items() if leaf in self.leaves
+        )
 
     def is_open(self, period: str) -> bool:
         end = start_us(first_day(shift(period, 1))) + self.world.grace_s * 10**6
@@ -326,7 +340,9 @@ class Answer:
 
     # --- rankings ---------------------------------------------------------------------------------------------------------
 
-    def measure(self, ranking: dict[str, Any], entity: str, period: str, scope: str | None) -> tuple[float | None, str | None]:
+    def measure(
+        self, ranking: dict[str, Any], entity: str, period: str, scope: str | None
+    ) -> tuple[float | None, str | None]:
         node, measure = ranking.get("node", "index"), ranking["measure"]
         if measure == "value":
             value, _, reason = self.values(entity, period)[node]
@@ -346,7 +362,9 @@ class Answer:
             return self.mean_yoy(entity, period, node)
         return self.over(entity, period, shift(period, -1) if measure == "pop" else year_ago(period), node)
 
-    def ranks(self, ranking: dict[str, Any], period: str, scope: str | None) -> tuple[dict[str, int], dict[str, float], dict[str, str]]:
+    def ranks(
+        self, ranking: dict[str, Any], period: str, scope: str | None
+    ) -> tuple[dict[str, int], dict[str, float], dict[str, str]]:
         """ranks and values of the rows that are in, reasons of those left out."""
         rows = [e for e, (kind, _) in self.entities.items() if kind == ranking["rows"]]
         if scope is not None:

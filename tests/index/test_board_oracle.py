@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from random import Random
 from typing import Any
 
 from hypothesis import given, settings
@@ -25,7 +26,11 @@ INDUSTRIES = {"cloud": ["retail", "food"]}
 def events(draw: Any) -> Event:
     indicator = draw(st.sampled_from(["pay", "pay", "cloud", "users", "ai"]))
     month = draw(st.sampled_from(MONTHS))
-    at_us = start_us(first_day(month)) + draw(st.integers(0, 4)) * 86_400_000_000 + draw(st.sampled_from([0, 1, 86_399_999_999]))
+    at_us = (
+        start_us(first_day(month))
+        + draw(st.integers(0, 4)) * 86_400_000_000
+        + draw(st.sampled_from([0, 1, 86_399_999_999]))
+    )
     return Event(
         partition=draw(st.integers(0, 1)),
         source=draw(st.sampled_from(["s", "t"])),
@@ -39,6 +44,24 @@ def events(draw: Any) -> Event:
     )
 
 
+def bulk(seed: int, size: int) -> list[Event]:
+    """Many events on few places, so that predecessors, years before, ties and days to date exist."""
+    random = Random(seed)
+    months = random.sample(MONTHS, 4)
+    days = random.sample(range(5), 2)
+    found = []
+    for seq in range(size):
+        indicator = random.choice(["pay", "pay", "cloud", "users", "ai", "ai"])
+        at_us = start_us(first_day(random.choice(months))) + random.choice(days) * 86_400_000_000
+        given_period = random.choice(GIVEN) if random.random() < 0.04 else None
+        value = random.choice([1, 1, 2, 3, 5, 8, 1000, -2])
+        industry = random.choice(INDUSTRIES.get(indicator, ["all"]))
+        city = random.choice(CITIES)
+        found.append(Event(random.randrange(2), "bulk", seq, city, indicator, industry, value, at_us, given_period))
+    return found
+
+
+BULKS = st.builds(bulk, st.integers(0, 2**32), st.integers(20, 90))
 WATERMARKS = st.one_of(
     st.none(),
     st.builds(
@@ -51,6 +74,7 @@ WATERMARKS = st.one_of(
 STEPS = st.one_of(
     st.tuples(st.just("events"), st.lists(events(), min_size=1, max_size=8)),
     st.tuples(st.just("events"), st.lists(events(), min_size=1, max_size=2)),
+    st.tuples(st.just("events"), BULKS),
     st.tuples(st.just("watermark"), WATERMARKS),
     st.tuples(st.just("undo"), st.integers(0, 3)),
     st.tuples(st.sampled_from(["diff", "again", "replace", "restart"]), st.none()),
@@ -139,7 +163,10 @@ def check(engine: Engine, consumer: Consumer, restarted: bool = False) -> None:
         assert exact(consumer.updates[key]) == exact(update), key
     assert {(k.ranking, k.period, k.scope) for k in engine.board.table_keys()} == answer.tables.keys()
     for key, table in consumer.tables.items():
-        empty = {"rows": {c: [] for c in ("entity", "rank", "value", "change")}, "left_out": {"entity": [], "reason": []}}
+        empty = {
+            "rows": {c: [] for c in ("entity", "rank", "value", "change")},
+            "left_out": {"entity": [], "reason": []},
+        }
         want = answer.tables.get(tuple(key), empty)
         assert exact({part: table[part] for part in want}) == exact(want), key
         ranks = {e: (r, v) for e, r, v in zip(*(want["rows"][c] for c in ("entity", "rank", "value")), strict=True)}
@@ -186,14 +213,25 @@ def play(world_: World, steps: list[tuple[str, Any]]) -> None:
 
 
 @settings(max_examples=60)
+@given(DEFINITIONS, BULKS, WATERMARKS, st.lists(STEPS, min_size=1, max_size=6))
+def test_the_board_publishes_what_the_oracle_computes(
+    definition: dict[str, Any], first: list[Event], watermark: int | None, steps: list[tuple[str, Any]]
+) -> None:
+    begin: list[tuple[str, Any]] = [("events", first), ("watermark", watermark), ("diff", None)]
+    diffs: list[tuple[str, Any]] = [part for step in steps for part in (step, ("diff", None))]
+    play(world(**definition), begin + diffs)
+
+
 @given(DEFINITIONS, st.lists(STEPS, min_size=1, max_size=7))
-def test_the_board_publishes_what_the_oracle_computes(definition: dict[str, Any], steps: list[tuple[str, Any]]) -> None:
+def test_the_board_publishes_what_the_oracle_computes_from_little_data(definition: Any, steps: list[tuple[str, Any]]) -> None:
     play(world(**definition), steps)
 
 
 @settings(max_examples=25)
-@given(DEFINITIONS, st.lists(events(), min_size=1, max_size=25), st.randoms(use_true_random=False), WATERMARKS)
-def test_any_order_and_any_batches_give_the_same(definition: Any, sent: list[Event], random: Any, watermark: int | None) -> None:
+@given(DEFINITIONS, BULKS, st.randoms(use_true_random=False), WATERMARKS)
+def test_any_order_and_any_batches_give_the_same(
+    definition: Any, sent: list[Event], random: Any, watermark: int | None
+) -> None:
     boards = []
     for _ in range(2):
         engine = Engine(world(**definition))
@@ -215,7 +253,9 @@ def test_any_order_and_any_batches_give_the_same(definition: Any, sent: list[Eve
 
 @settings(max_examples=25)
 @given(st.lists(events(), min_size=1, max_size=25), WATERMARKS)
-def test_a_board_started_from_all_cells_equals_one_that_saw_every_change(sent: list[Event], watermark: int | None) -> None:
+def test_a_board_started_from_all_cells_equals_one_that_saw_every_change(
+    sent: list[Event], watermark: int | None
+) -> None:
     engine = Engine(world())
     for event in sent:
         engine.send([event])
@@ -229,7 +269,7 @@ def test_a_board_started_from_all_cells_equals_one_that_saw_every_change(sent: l
 
 
 @settings(max_examples=25)
-@given(st.lists(events(), min_size=1, max_size=25), st.lists(events(), min_size=0, max_size=4), WATERMARKS, WATERMARKS)
+@given(BULKS, st.lists(events(), min_size=0, max_size=4), WATERMARKS, WATERMARKS)
 def test_a_restart_with_news_publishes_only_the_news(
     sent: list[Event], news: list[Event], watermark: int | None, later: int | None
 ) -> None:

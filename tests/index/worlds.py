@@ -39,7 +39,8 @@ def catalogue(
         base_kind=base_kind,
         years=(2019, 2025),
         limits=Limits(),
-        entities=tuple(Entity(c, base_kind, c.upper()) for c in cities) + tuple(Entity(g, k, g) for g, (k, _) in groups.items()),
+        entities=tuple(Entity(c, base_kind, c.upper()) for c in cities)
+        + tuple(Entity(g, k, g) for g, (k, _) in groups.items()),
         members={g: tuple(m) for g, (_, m) in groups.items()},
         indicators=tuple(Indicator(code, code, "", kind, "x", 2, set_) for code, (kind, set_) in indicators.items()),
         industries=(Industry("trade", "retail", "Retail"), Industry("trade", "food", "Food")),
@@ -52,7 +53,7 @@ def world(**changes: Any) -> World:
         "cities": list(CITIES),
         "groups": dict(GROUPS),
         "stocks": {"users"},
-        "tree": {"index": [("digital", 0.6), ("ai", 0.4)], "digital": [("pay", 0.5), ("cloud", 0.2), ("users", 0.3)]},
+        "tree": {"index": [("digital", 0.6), ("ai", 0.4)], "digital": [("pay", 0.7), ("cloud", 0.2), ("users", 0.1)]},
         "base": "2021Q1",
         "scale": 100.0,
         "grains": ["quarter", "year"],

@@ -1,7 +1,7 @@
 """From accepted events to values, growths and ranks in DuckDB, against numbers that were worked out by hand.
 
-    index = 0.7 * flows + 0.3 * cap        flows = 3/8 * pay + 5/8 * run        (tests/workers/test_verify_data.py)
-    base 2021Q1: pay 100.00, run 50, cap 8.0, so that a score is pay, 2 * run, 12.5 * cap
+index = 0.7 * flows + 0.3 * cap        flows = 3/8 * pay + 5/8 * run        (tests/workers/test_verify_data.py)
+base 2021Q1: pay 100.00, run 50, cap 8.0, so that a score is pay, 2 * run, 12.5 * cap
 """
 
 import json
@@ -157,7 +157,11 @@ def test_ranks(batch: Batch) -> None:
     assert tables["cities", "2021Q2", None].left_out == {"b": "low-coverage", "c": "low-coverage"}
     # flows of b and c are equal there
     tied = tables["rounded", "2021Q2", None]
-    assert {entity: (rank, v) for entity, (rank, v, _) in tied.rows.items()} == {"a": (1, 50.0), "b": (2, 20.0), "c": (2, 20.0)}
+    assert {entity: (rank, v) for entity, (rank, v, _) in tied.rows.items()} == {
+        "a": (1, 50.0),
+        "b": (2, 20.0),
+        "c": (2, 20.0),
+    }
     assert ("rounded", "2021", None) not in tables  # quarters only
 
 
@@ -168,7 +172,10 @@ def test_growth_ranks_and_shares(batch: Batch, values: dict[tuple[str, str], Val
     assert growth.rows["a"][:2] == (1, values["a", "2022Q2"].growth["to_date"][0])
     within = tables["within", "2021Q1", "area:ab"]
     a, b = values["a", "2021Q1"].value, values["b", "2021Q1"].value
-    assert {entity: row[:2] for entity, row in within.rows.items()} == {"b": (1, b and b / 100.0), "a": (2, a and a / 100.0)}
+    assert {entity: row[:2] for entity, row in within.rows.items()} == {
+        "b": (1, b and b / 100.0),
+        "a": (2, a and a / 100.0),
+    }
     assert tables["within", "2021Q2", "area:ab"].left_out == {"b": "no-value"}
 
 

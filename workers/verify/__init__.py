@@ -1,7 +1,8 @@
 """`tidewatch verify`: everything that is published, recomputed another way from the log, and compared to the bit.
 
-The log is read again from its beginning, which events count is decided again in plain Python, the numbers are made in DuckDB. Nothing
-here is shared with the engine but the names of the topics; docs/formats.md is what both follow. The steps, in the order of the files:
+The log is read again from its beginning, which events count is decided again in plain Python, the numbers are made in
+DuckDB. Nothing here is shared with the engine but the names of the topics; docs/formats.md is what both follow. The
+steps, in the order of the files:
 
     published    committed records of the output topics, as of the last revision
     redis_state  cells, day cells, counts, windows of each partition, at Redis's own offset
@@ -53,11 +54,11 @@ def verify(
     catch_up_s: float = CATCH_UP_S,
     rest_s: float = REST_S,
 ) -> Report:
-    """Recompute a system and compare. `kafka` host:port, `redis_url` redis://...; `progress` gets a line per step and second.
+    """Recompute a system and compare. `kafka` host:port, `redis_url` redis://...; `progress` gets a line per step and
+    second.
 
-    Any difference stands in the report. VerifyError when there is nothing to compare: no revision yet, servers that do not answer, a log
-    that has lost its beginning.
-    """
+    Any difference stands in the report. VerifyError when there is nothing to compare: no revision yet, servers that do
+    not answer, a log that has lost its beginning."""
     began, say = time.monotonic(), progress or (lambda line: None)
     log = Log(kafka, kafka_options)
     say(f"reading what {system} has published")

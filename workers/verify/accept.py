@@ -1,9 +1,8 @@
 """Which events count: acceptance decided anew, partition by partition, from the log alone (docs/formats.md section 2).
 
-A `Judge` is fed one partition's records in order of offset. What it accepts goes to `Accepted`, as rows that DuckDB takes over
-in chunks; what it counts is kept at each cut that was asked for (a cut is a next offset: it includes what lies below it).
-Cost: about 4 us an event besides the reading, 64 bytes an accepted event until it is handed over.
-"""
+A `Judge` is fed one partition's records in order of offset. What it accepts goes to `Accepted`, as rows that DuckDB
+takes over in chunks; what it counts is kept at each cut that was asked for (a cut is a next offset: it includes what
+lies below it). Cost: about 4 us an event besides the reading, 64 bytes an accepted event until it is handed over."""
 
 from __future__ import annotations
 
@@ -26,20 +25,22 @@ COLUMNS = ("cell", "day", "position", "element", "source", "seq", "at_us", "s")
 class Accepted:
     """All accepted events of all partitions, with the names behind their numbers.
 
-    `cells[i]` = (partition, period, city, indicator, industry, is a flow), `days[i]` = (partition, month, city, indicator, date),
-    `sources[name]` its number; `rows` holds len(COLUMNS) integers an event.
-    """
+    `cells[i]` = (partition, period, city, indicator, industry, is a flow), `days[i]` = (partition, month, city,
+    indicator, date), the sums beside them are running ones; `sources[name]` is its number; `rows` holds len(COLUMNS)
+    integers an event."""
 
     cells: list[tuple[int, str, str, str, str, bool]] = field(default_factory=list)
     days: list[tuple[int, str, str, str, str]] = field(default_factory=list)
+    cell_sums: array[int] = field(default_factory=lambda: array("q"))
+    day_sums: array[int] = field(default_factory=lambda: array("q"))
     sources: dict[str, int] = field(default_factory=dict)
     rows: array[int] = field(default_factory=lambda: array("q"))
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A partition at a cut: `counts` by `accepted`, `duplicate` and `rejected:<reason>`, the watermark in us (None: no event),
-    the catalogue in force, whether its record lies below the cut, and `windows` as source -> (top, bits)."""
+    """A partition at a cut: `counts` by `accepted`, `duplicate` and `rejected:<reason>`, the watermark in us (None: no
+    event), the catalogue in force, whether its record lies below the cut, and `windows` as source -> (top, bits)."""
 
     offset: int
     counts: dict[str, int]
@@ -65,9 +66,9 @@ class Judge:
         self.catalogues: list[Catalogue] = [first.catalogue] if first else []
         self._catalogue_met = False
         self._windows: dict[str, Window] = {}
-        # Number and running sum of each cell and day cell.
-        self._cells: dict[tuple[str, str, str, str], list[int]] = {}
-        self._days: dict[tuple[str, str, str], list[int]] = {}
+        # Numbers of the cells and day cells.
+        self._cells: dict[tuple[str, str, str, str], int] = {}
+        self._days: dict[tuple[str, str, str], int] = {}
         self._counts: Counter[str] = Counter()
         self._watermark: int | None = None
 
@@ -112,26 +113,27 @@ class Judge:
             if outcome is not None:
                 return outcome if outcome == "duplicate" else f"rejected:{outcome}"
 
+        out = self._out
         cell = self._cells.get((period, city, indicator, industry))
         day_cell = None if day is None or not flow else self._days.get((day, city, indicator))
         if flow:
-            total = s + (cell[1] if cell else 0)
-            day_total = s + (day_cell[1] if day_cell else 0)
+            total = s if cell is None else s + out.cell_sums[cell]
+            day_total = s if day_cell is None else s + out.day_sums[day_cell]
             if abs(total) >= limits.cell or abs(day_total) >= limits.cell:
                 return "rejected:overflow"
         # Nothing was written so far: a reject leaves no mark.
         if cell is None:
-            cell = self._cells[period, city, indicator, industry] = [len(self._out.cells), 0]
-            self._out.cells.append((self.partition, period, city, indicator, industry, flow))
-        day_number = -1
+            cell = self._cells[period, city, indicator, industry] = len(out.cells)
+            out.cells.append((self.partition, period, city, indicator, industry, flow))
+            out.cell_sums.append(0)
         if flow:
-            cell[1] = total
+            out.cell_sums[cell] = total
             if day is not None:
                 if day_cell is None:
-                    day_cell = self._days[day, city, indicator] = [len(self._out.days), 0]
-                    self._out.days.append((self.partition, period, city, indicator, day))
-                day_number = day_cell[0]
-                day_cell[1] = day_total
+                    day_cell = self._days[day, city, indicator] = len(out.days)
+                    out.days.append((self.partition, period, city, indicator, day))
+                    out.day_sums.append(0)
+                out.day_sums[day_cell] = day_total
 
         if window is None:
             self._windows[source] = Window(seq, limits.window)
@@ -139,8 +141,8 @@ class Judge:
             window.accept(seq, limits.window)
         if self._watermark is None or at > self._watermark:
             self._watermark = at
-        number = self._out.sources.setdefault(source, len(self._out.sources))
-        self._out.rows.extend((cell[0], day_number, offset, index, number, seq, at, s))
+        number = out.sources.setdefault(source, len(out.sources))
+        out.rows.extend((cell, -1 if day_cell is None else day_cell, offset, index, number, seq, at, s))
         return "accepted"
 
     def _snapshot(self, at: int) -> None:

@@ -1,8 +1,7 @@
 """Checks 3 to 12 of docs/formats.md section 2: what one element says, and whether the catalogue in force allows it.
 
-They depend on the element, the catalogue and the record's timestamp only; what depends on the events before it (13 and 14)
-is in accept.py. Cost: about 2 us an event, as texts that come again are remembered.
-"""
+They depend on the element, the catalogue and the record's timestamp only; what depends on the events before it (13 and
+14) is in accept.py. Cost: about 2 us an event, as texts that come again are remembered."""
 
 from __future__ import annotations
 
@@ -19,8 +18,9 @@ MAX_SEQ = 2**63 - 1
 MEMO_ENTRIES = 100_000
 
 
-# An element that passed: source, seq, city, indicator, industry, whether it is a flow, s in units of 10^-decimals, at in us, period,
-# local date or None where the event names its period. (A plain tuple: a named one takes longer to make than all look-ups.)
+# An element that passed: source, seq, city, indicator, industry, whether it is a flow, s in units of 10^-decimals, at
+# in us, period, local date or None where the event names its period. (A plain tuple: a named one takes longer to make
+# than all look-ups.)
 Event = tuple[str, int, str, str, str, bool, int, int, str, str | None]
 
 

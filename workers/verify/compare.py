@@ -1,8 +1,8 @@
-"""Published against recomputed: cells, counts and windows in Redis, values on `index-updates`, the revisions. Tables: see tables.py.
+"""Published against recomputed: cells, counts and windows in Redis, values on `index-updates`, the revisions. Tables:
+see tables.py.
 
-A key that is missing on either side is a difference. One exception: an entity of which a period has no data at all need not have an
-`index-updates` record there.
-"""
+A key that is missing on either side is a difference. An entity has an `index-updates` record in a period when at least
+one cell lies below both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def compare_redis(
     batch: Batch,
     cut: Mapping[int, int],
 ) -> None:
-    """Every cell and day cell, counts, watermark, catalogue version and sequence window, each partition at Redis's own offset."""
+    """Every cell and day cell, counts, watermark, catalogue version and sequence window, each partition at Redis's own
+    offset."""
     _rows(report, "cells", "cell", states, batch.cells(cut))
     _rows(report, "days", "day", states, batch.days())
     for partition, state in states.items():
@@ -102,17 +103,19 @@ def compare_values(report: Report, published: Published, batch: Batch, kinds: Ma
     left = dict(published.updates)
     for value in batch.values():
         key = value.entity, value.period
+        # Only of an entity without any data in the period is there nothing to say.
+        if value.reason == "no-data" and value.coverage == 0:
+            continue
         update = left.pop(key, None)
         where = f"{value.entity}/{value.period}"
-        if update is None:
-            if key not in published.moved_on and not (value.reason == "no-data" and value.coverage == 0):
-                report.same("values", "value", where, None, value.value if value.reason is None else value.reason)
-            continue
-        _value(report, where, update, value, nodes.get(key, {}), kinds[value.entity])
+        if update is not None:
+            _value(report, where, update, value, nodes.get(key, {}), kinds[value.entity])
+        elif key not in published.moved_on:
+            report.compared["values"] += 1
+            report.differ("value", where, None, value.value if value.reason is None else value.reason)
     for (entity, period), update in left.items():
-        report.same("values", "value", f"{entity}/{period}", update["value"], None)
-        if update["value"] is None:  # equal, and yet there is nothing of which it could speak
-            report.differ("value", f"{entity}/{period}", "a record without a value", None)
+        report.compared["values"] += 1
+        report.differ("value", f"{entity}/{period}", update["value"], "no data there: no record")
 
 
 def _value(

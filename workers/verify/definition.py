@@ -1,4 +1,5 @@
-"""An index system as its TOML text says it (docs/formats.md section 7), without checks: the engine would not run a bad one.
+"""An index system as its TOML text says it (docs/formats.md section 7), without checks: the engine would not run a bad
+one.
 
 Nodes are listed with every child before its parent, so the root, `index`, comes last.
 """

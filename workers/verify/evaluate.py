@@ -1,8 +1,7 @@
 """Amounts to scores and values (docs/formats.md section 4): one SQL expression per node, written out term by term.
 
-A SUM of doubles may add in any order; `((w1*v1) + (w2*v2)) + ...` cannot. Where a child is missing its term is -0.0, the one
-double that changes no sum (x + -0.0 = x for every x, also for -0.0).
-"""
+A SUM of doubles may add in any order; `((w1*v1) + (w2*v2)) + ...` cannot. Where a child is missing its term is -0.0,
+the one double that changes no sum (x + -0.0 = x for every x, also for -0.0)."""
 
 from __future__ import annotations
 
@@ -34,11 +33,11 @@ def base_amounts(con: duckdb.DuckDBPyConnection, definition: Definition) -> dict
 def evaluate(
     con: duckdb.DuckDBPyConnection, definition: Definition, bases: dict[str, float], slots: str, amounts: str, out: str
 ) -> None:
-    """Table `out`(slot, entity, node, v, coverage, reason), a row for each slot of the table `slots`(slot), entity and node.
+    """Table `out`(slot, entity, node, v, coverage, reason), a row for each slot of the table `slots`(slot), entity and
+    node.
 
-    `amounts`(slot, entity, indicator, x HUGEINT) is a table; a leaf without a row in it is not present. v and coverage are doubles; v is
-    NULL where `reason` says why.
-    """
+    `amounts`(slot, entity, indicator, x HUGEINT) is a table; a leaf without a row in it is not present. v and coverage
+    are doubles; v is NULL where `reason` says why."""
     number = {node.name: i for i, node in enumerate(definition.nodes)}
     # By way of text, as that is rounded once; HUGEINT to DOUBLE directly is not always.
     pivot = ", ".join(
@@ -87,10 +86,11 @@ def _inner(i: int, node: Node, children: list[int], number: dict[str, int], defi
     every_child = " AND ".join(f"v{c} IS NOT NULL" for c in children)
     no_child = " AND ".join(f"v{c} IS NULL" for c in children)
     no_base = " OR ".join(f"r{leaf} IS NOT DISTINCT FROM 'no-base'" for leaf in leaves)
-    incomplete = "" if definition.renormalise else f"WHEN NOT ({every_child}) THEN 'low-coverage'"
+    unknown = f"CASE WHEN {no_base} THEN 'no-base' ELSE 'no-data' END"
+    incomplete = "" if definition.renormalise else f"WHEN NOT ({every_child}) THEN {unknown}"
     return [
         f"CASE WHEN {every_leaf} THEN {double(1.0)} ELSE {coverage} END AS c{i}",
-        f"""CASE WHEN {no_child} THEN CASE WHEN {no_base} THEN 'no-base' ELSE 'no-data' END
+        f"""CASE WHEN {no_child} THEN {unknown}
                  WHEN c{i} < {double(definition.min_coverage)} THEN 'low-coverage' {incomplete} END AS r{i}""",
         f"""CASE WHEN r{i} IS NOT NULL THEN NULL WHEN {every_child} THEN {whole} ELSE {partly} / ({weight}) END AS v{i}""",
     ]

@@ -1,7 +1,7 @@
 """Growths and shares of values (docs/formats.md section 4), each with its reason where it is missing.
 
-Made from the tables `value`(period, entity, node, v, coverage, reason), `amount`, `days_<suffix>`, `member`, `wanted` and
-`period`(period, grain, ordinal, pred, year_ago, open, n, span):
+Made from the tables `value`(period, entity, node, v, coverage, reason), `amount`, `days_<suffix>`, `member`, `wanted`
+and `period`(period, grain, ordinal, pred, year_ago, open, n, span):
 
     n      days to compare to date: the complete ones from the first on, at most as many as the predecessor has
     span   ordinal at which the mean of year-over-year growths begins, NULL where P lies outside it
@@ -26,7 +26,8 @@ DAY_S = 86_400
 
 
 def system_watermark(watermarks: Iterable[int | None], day_us: int = DAY_S * SECOND_US) -> int | None:
-    """Of the partitions' watermarks (us): the lowest of those that lie at most a day below the highest; None: there is none."""
+    """Of the partitions' watermarks (us): the lowest of those that lie at most a day below the highest; None: there is
+    none."""
     known = [each for each in watermarks if each is not None]
     return min(each for each in known if each >= max(known) - day_us) if known else None
 

@@ -1,8 +1,8 @@
 """Reading a topic from its beginning up to given offsets, with a consumer that belongs to no group and commits nothing.
 
-Offsets of a partition have gaps (compaction, the markers of transactions, aborted records), so "read up to N" means: until the
-position has passed N - 1, which an end-of-partition event tells where no record stands there. Only committed records are read.
-"""
+Offsets of a partition have gaps (compaction, the markers of transactions, aborted records), so "read up to N" means:
+until the position has passed N - 1, which an end-of-partition event tells where no record stands there. Only committed
+records are read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from workers.verify.errors import VerifyError
 
-# Messages a call; and how long a partition may stand still before it is given up. An open transaction of another system on
-# the same partition holds the reader back for as long as it lasts (a minute at most, the broker's default).
+# Messages a call; and how long a partition may stand still before it is given up. An open transaction of another system
+# on the same partition holds the reader back for as long as it lasts (a minute at most, the broker's default).
 CONSUME_MESSAGES = 10_000
 STALLED_S = 90.0
 ANSWER_S = 15.0

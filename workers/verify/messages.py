@@ -1,8 +1,7 @@
 """One Kafka message to its elements: checks 1 and 2 of docs/formats.md section 2, with nothing but the standard json.
 
-What json takes and RFC 8259 does not (NaN, Infinity) is refused here; what it refuses and RFC 8259 allows (an integer of more
-digits than Python converts) is let in. Lone surrogate escapes are strings to both.
-"""
+What json takes and RFC 8259 does not (NaN, Infinity) is refused here; what it refuses and RFC 8259 allows (an integer
+of more digits than Python converts) is let in. Lone surrogate escapes are strings to both."""
 
 from __future__ import annotations
 
@@ -56,15 +55,14 @@ def elements(message: bytes | None, message_bytes: int, event_bytes: int) -> lis
     try:
         text = message.decode()
     except UnicodeDecodeError:
-        if len(message) > event_bytes and message.lstrip(BLANK.encode())[:1] == b"{":
-            raise Unreadable("too-large") from None
         raise Unreadable("malformed") from None
-    if len(message) > event_bytes and text.lstrip(BLANK)[:1] == "{":
-        raise Unreadable("too-large")
     value = _decode(text)
     if _too_deep(text, value):
         raise Unreadable("malformed")
     if type(value) is dict:
+        # Whether a message is one object is known only once it has been read: one that is not JSON is `malformed`.
+        if len(message) > event_bytes:
+            raise Unreadable("too-large")
         return [value]
     if type(value) is not list:
         raise Unreadable("malformed")
@@ -96,7 +94,8 @@ def _decode(text: str) -> Any:
 
 
 def _too_deep(text: str, value: Any) -> bool:
-    """Whether valid JSON nests deeper than MAX_DEPTH. Read off the text: of a repeated key `value` holds the last only."""
+    """Whether valid JSON nests deeper than MAX_DEPTH. Read off the text: of a repeated key `value` holds the last
+    only."""
     openings = text.count("{") + text.count("[")
     if openings <= MAX_DEPTH:
         return False

@@ -1,8 +1,8 @@
-"""What a system has published: its committed records on the output topics (docs/formats.md section 6), as of its last revision.
+"""What a system has published: its committed records on the output topics (docs/formats.md section 6), as of its last
+revision.
 
-The revisions are read first; the ends of the other topics are taken after that, so that they hold all of the last revision's records.
-What a later revision wrote meanwhile is not looked at.
-"""
+The revisions are read first; the ends of the other topics are taken after that, so that they hold all of the last
+revision's records. What a later revision wrote meanwhile is not looked at."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ TableKey = tuple[str, str, str | None]  # ranking, period, scope
 class Published:
     """Decoded JSON objects as they stand on the topics.
 
-    `last`: the newest revision, `committed_ms` its Kafka timestamp, `numbers`: (key, number) of all that were read, in order of the log;
-    `updates`: (entity, period) -> object; `tables` and `deltas` by table, the latter in order; `whole`: no delta is lost to retention;
-    `moved_on`: keys of updates and tables whose newest record is of a later revision, and which have no other;
-    `definition`: the TOML text in force at `last`.
-    """
+    `last`: the newest revision, `committed_ms` its Kafka timestamp, `numbers`: (key, number) of all that were read, in
+    order of the log; `updates`: (entity, period) -> object; `tables` and `deltas` by table, the latter in order;
+    `whole`: no delta is lost to retention; `moved_on`: keys of updates and tables whose newest record is of a later
+    revision, and which have no other; `definition`: the TOML text in force at `last`."""
 
     last: dict[str, Any]
     committed_ms: int

@@ -1,8 +1,7 @@
 """Ranking tables (docs/formats.md section 5) from the tables `value`, `growth`, `period`, `entity` and `member`.
 
-`ranked`(ranking, period, scope, entity, v, rank, change) and `left_out`(ranking, period, scope, entity, reason); `scope` is '' where
-the ranking has none.
-"""
+`ranked`(ranking, period, scope, entity, v, rank, change) and `left_out`(ranking, period, scope, entity, reason);
+`scope` is '' where the ranking has none."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What Redis holds of each partition of `indicator-events` (keys: docs/formats.md section 3), read whole and at one moment.
+"""What Redis holds of each partition of `indicator-events` (keys: docs/formats.md section 3), read whole and at one
+moment.
 
-One MULTI per partition; the list of rows is read just before, under WATCH, so a flush that adds a row makes it start again. It holds
-Redis for as long as sending that partition takes.
-"""
+One MULTI per partition; the list of rows is read just before, under WATCH, so a flush that adds a row makes it start
+again. It holds Redis for as long as sending that partition takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class PartitionState:
-    """One partition. `offset` 0 where Redis knows nothing of it; `rows`: row key -> field -> text; `windows`: source -> (top, bits)."""
+    """One partition. `offset` 0 where Redis knows nothing of it; `rows`: row key -> field -> text; `windows`: source ->
+    (top, bits)."""
 
     offset: int = 0
     watermark: int | None = None

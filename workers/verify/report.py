@@ -25,11 +25,12 @@ class Difference(NamedTuple):
 
 @dataclass
 class Report:
-    """`offsets`: partition -> next offset, of the last revision; `redis_offsets` those at which the cells were compared.
+    """`offsets`: partition -> next offset, of the last revision; `redis_offsets` those at which the cells were
+    compared.
 
-    `counts`: outcome -> events, recomputed at `offsets`. `compared`: what -> how many. `differences` holds the first KEPT of each kind, `found`
-    counts all. `at_rest`: no revision followed while this was made, so whole tables had to be up to date.
-    """
+    `counts`: outcome -> events, recomputed at `offsets`. `compared`: what -> how many. `differences` holds the first
+    KEPT of each kind, `found` counts all. `at_rest`: no revision followed while this was made, so whole tables had to
+    be up to date."""
 
     system: str
     revision: int = 0

@@ -1,8 +1,8 @@
-"""Ranking tables: the whole ones on `rankings`, what `ranking-deltas` make of them, and what the values say they should be.
+"""Ranking tables: the whole ones on `rankings`, what `ranking-deltas` make of them, and what the values say they should
+be.
 
-Three ways to the same rows: a table with the deltas behind its revision; all deltas from nothing, where the topic still holds them
-all; the recomputed ranks.
-"""
+Three ways to the same rows: a table with the deltas behind its revision; all deltas from nothing, where the topic still
+holds them all; the recomputed ranks."""
 
 from __future__ import annotations
 

@@ -1,0 +1,86 @@
+"""The bare readers that ingest is compared with, each run as a process of its own:
+
+    python -m bench.readers aiokafka|confluent HOST:PORT '{"0": 250000, ...}'
+
+reads `indicator-events` from the start up to these offsets with the fetch settings of `stream.batches`, does nothing
+with what it reads, and prints one JSON object: messages, seconds (from the assignment to the last message), cpu_s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+from stream.batches import READ_MESSAGES, fetch_options
+from stream.topics import EVENTS, client_options
+
+
+async def read_aiokafka(address: str, ends: dict[int, int]) -> dict[str, float]:
+    """`getmany`, all partitions in one consumer: the baseline."""
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    options = fetch_options()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=address,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=options["fetch.wait.max.ms"],
+        fetch_min_bytes=options["fetch.min.bytes"],
+        fetch_max_bytes=options["fetch.max.bytes"],
+        max_partition_fetch_bytes=options["fetch.message.max.bytes"],
+        isolation_level=options["isolation.level"],
+        check_crcs=options["check.crcs"],
+    )
+    await consumer.start()
+    try:
+        left = dict(ends)
+        began, cpu, messages = time.monotonic(), time.process_time(), 0
+        consumer.assign([TopicPartition(EVENTS, p) for p in ends])
+        while left:
+            for where, records in (await consumer.getmany(timeout_ms=1000)).items():
+                messages += len(records)
+                if records[-1].offset + 1 >= ends[where.partition]:
+                    left.pop(where.partition, None)
+        return {"messages": messages, "seconds": time.monotonic() - began, "cpu_s": time.process_time() - cpu}
+    finally:
+        await consumer.stop()
+
+
+def read_confluent(address: str, ends: dict[int, int]) -> dict[str, float]:
+    """confluent-kafka's `consume`, beside it, so that a slow baseline shows."""
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+    consumer = Consumer(
+        {**fetch_options(), **client_options(address), "group.id": "bench-reader", "enable.auto.commit": False}
+    )
+    try:
+        left = dict(ends)
+        began, cpu, messages = time.monotonic(), time.process_time(), 0
+        consumer.assign([TopicPartition(EVENTS, p, OFFSET_BEGINNING) for p in ends])
+        while left:
+            found = consumer.consume(READ_MESSAGES, timeout=0.05)
+            messages += len(found)
+            for message in (found[0], found[-1], *found[:: max(1, len(found) // 16)]) if found else ():
+                partition = message.partition()
+                if partition in left and message.offset() + 1 >= left[partition] - len(found):
+                    for each in found:
+                        if each.offset() + 1 >= ends[each.partition()]:
+                            left.pop(each.partition(), None)
+                    break
+        return {"messages": messages, "seconds": time.monotonic() - began, "cpu_s": time.process_time() - cpu}
+    finally:
+        consumer.close()
+
+
+def main() -> None:
+    """See the head of this file."""
+    kind, address, text = sys.argv[1:4]
+    ends = {int(p): end for p, end in json.loads(text).items()}
+    found = asyncio.run(read_aiokafka(address, ends)) if kind == "aiokafka" else read_confluent(address, ends)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""`tidewatch rankings`: published tables, read from the committed topic."""
+
+from __future__ import annotations
+
+import msgspec
+from rich.table import Table
+
+from index.catalogue import Catalogue
+from stream.messages import RankingTable
+from stream.published import read_tables
+from workers.live import arrow
+from workers.output import console, emit
+from workers.settings import Settings
+
+
+def show_ranking(
+    settings: Settings, system: str, ranking: str, period: str, scope: str | None, limit: int, *, as_json: bool
+) -> None:
+    """Print one table. Errors: ValueError where it is not published (it says what is), UnreachableError."""
+    path = f"{system}/{ranking}/{period}" + (f"/{scope}" if scope else "")
+    tables = read_tables(settings.kafka, system, settings.kafka_options)
+    table = tables.get(path)
+    if table is None:
+        raise ValueError(f"{path} is not published; there are: {_known(tables, system, period)}")
+    if as_json:
+        emit(msgspec.to_builtins(table))
+        return
+    catalogue = Catalogue.load(settings.catalogue)
+    grid = Table("rank", "change", "code", "name", table.measure, title=f"{path}, revision {table.revision}")
+    shown = slice(limit or None)
+    rows = table.rows
+    for entity, rank, change, value in zip(rows.entity[shown], rows.rank[shown], rows.change[shown], rows.value[shown], strict=True):  # fmt: skip
+        grid.add_row(str(rank), arrow(change), entity, _name(catalogue, entity), f"{value!r}")
+    console.print(grid)
+    left = table.left_out
+    if left.entity:
+        console.print(f"left out: {len(left.entity)}")
+        for entity, reason in list(zip(left.entity, left.reason, strict=True))[shown]:
+            console.print(f"  {entity} {_name(catalogue, entity)}: {reason}", markup=False)
+
+
+def list_rankings(settings: Settings, system: str, period: str, *, as_json: bool) -> None:
+    """Print which tables of `period` are published."""
+    tables = read_tables(settings.kafka, system, settings.kafka_options)
+    found = sorted(path for path, table in tables.items() if table.period == period)
+    if as_json:
+        emit({"system": system, "period": period, "tables": found})
+    else:
+        console.print("\n".join(found) or f"nothing of {system} is published for {period}")
+
+
+def _name(catalogue: Catalogue, entity: str) -> str:
+    return catalogue.name_of(entity) if entity in catalogue.entity_of else ""
+
+
+def _known(tables: dict[str, RankingTable], system: str, period: str) -> str:
+    names = sorted({f"{t.ranking} {t.period}" for t in tables.values() if t.period == period})
+    if names:
+        return ", ".join(names)
+    periods = sorted({t.period for t in tables.values()})
+    return f"periods {', '.join(periods)}" if periods else f"no tables of {system}"
