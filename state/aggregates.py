@@ -100,20 +100,22 @@ class _Slots:
         self.rows: list[str] = []
         self.fields: list[str] = []
 
-    def _add(self, packed: int) -> int:
+    def _add(self, packed: int, names: tuple[str, str] | None = None) -> int:
         slot = len(self.rows)
         if slot == len(self.values):
             self.values = np.concatenate([self.values, np.zeros_like(self.values)])
-        row, field = self._name(packed)
+        row, field = names or self._name(packed)
         self.slot[packed] = slot
         self.rows.append(row)
         self.fields.append(field)
         return slot
 
-    def put(self, packed: int, value: int) -> None:
-        """Set one cell, as loaded."""
-        slot = self._add(packed)
-        self.values[slot] = value
+    def put(self, packed: list[int], row: str, fields: Sequence[str], values: list[int]) -> None:
+        """Set the cells of one row, as loaded."""
+        first = len(self.rows)
+        for key, field in zip(packed, fields, strict=True):
+            self._add(key, (row, field))
+        self.values[first : len(self.rows)] = values
 
     def value(self, packed: int) -> int:
         """Present value of one cell, 0 if there is none."""
@@ -208,33 +210,45 @@ class Aggregates:
         month, date = names
         return days_row(month, self.catalogue.cities[city]), f"{self.catalogue.indicators[indicator].code}@{date}"
 
-    def _restore(self, row: str, fields: Sequence[str]) -> None:
-        catalogue = self.catalogue
+    def _restore(self, row: str, flat: Sequence[str]) -> None:
+        """Take one row over. What this catalogue no longer has is left out: no event can touch it."""
+        catalogue, fields, texts = self.catalogue, flat[::2], flat[1::2]
         try:
             sort, name, city_code = row.split(":", 2)
-            city = catalogue.city_index[city_code]
+            city = catalogue.city_index.get(city_code)
+            if city is None:
+                return
             if sort == "days":
-                base = city << INDICATOR_BITS
-                for field, value in zip(fields[::2], fields[1::2], strict=True):
-                    indicator, _, date = field.partition("@")
-                    day = self._parse_day(date)
-                    packed = day << INDICATOR_BITS + CITY_BITS | base | catalogue.indicator_index[indicator]
-                    self._days.put(packed, int(value))
+                self._restore_days(row, city, fields, texts)
                 return
             base = pack_period(Period.parse(name)) << CITY_BITS | city
-            for field, value in zip(fields[::2], fields[1::2], strict=True):
-                indicator, _, industry = field.rpartition("/")
-                i = catalogue.indicator_index[indicator]
-                packed = (base << INDICATOR_BITS | i) << INDUSTRY_BITS | catalogue.industry_index[i][industry]
+            flows: list[tuple[int, str, int]] = []
+            for field, text in zip(fields, texts, strict=True):
+                code, _, industry_code = field.rpartition("/")
+                i = catalogue.indicator_index.get(code, -1)
+                industry = catalogue.industry_index[i].get(industry_code, -1) if i >= 0 else -1
+                if industry < 0:
+                    continue
+                key = (base << INDICATOR_BITS | i) << INDUSTRY_BITS | industry
                 if self._stock[i]:
-                    amount, at_us, seq, source = value.split(" ", 3)
-                    self._stocks[packed] = (int(at_us), source, int(seq), int(amount))
+                    amount, at_us, seq, source = text.split(" ", 3)
+                    self._stocks[key] = (int(at_us), source, int(seq), int(amount))
                 else:
-                    self._cells.put(packed, int(value))
-        except KeyError:
-            return  # a city or indicator that this catalogue no longer has: no event can touch the row
+                    flows.append((key, field, int(text)))
+            if flows:
+                keys, names, values = zip(*flows, strict=True)
+                self._cells.put(list(keys), row, names, list(values))
         except ValueError as error:
-            raise CorruptStateError(row, f"{fields!r:.200} ({error!r})") from None
+            raise CorruptStateError(row, f"{flat!r:.200} ({error!r})") from None
+
+    def _restore_days(self, row: str, city: int, fields: Sequence[str], texts: Sequence[str]) -> None:
+        index, base, shift = self.catalogue.indicator_index, city << INDICATOR_BITS, INDICATOR_BITS + CITY_BITS
+        parts = [field.partition("@") for field in fields]
+        known = [k for k, (code, _, _) in enumerate(parts) if code in index]
+        if len(known) < len(parts):
+            parts, fields, texts = [parts[k] for k in known], [fields[k] for k in known], [texts[k] for k in known]
+        packed = [self._parse_day(date) << shift | base | index[code] for code, _, date in parts]
+        self._days.put(packed, row, fields, list(map(int, texts)))
 
     def _parse_day(self, date: str) -> int:
         day = self._day_of.get(date)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -31,34 +32,45 @@ def up(
     dir: Annotated[Path | None, typer.Option(help="folder of the servers' data (default: TIDEWATCH_DIR)")] = None,
     kafka_port: Annotated[int, typer.Option(help="0: any free one")] = 9092,
     redis_port: Annotated[int, typer.Option(help="0: any free one")] = 6379,
+    json: Json = False,
 ) -> None:
     """Start a local Kafka and Redis, print their addresses, keep them until Ctrl-C."""
     from workers.local.servers import run_up
 
     with told():
-        run_up(dir or Settings().dir, kafka_port or None, redis_port or None)
+        run_up(
+            dir or Settings().dir,
+            kafka_port or None,
+            redis_port or None,
+            lambda servers: emit({"kafka": servers.kafka, "redis": servers.redis}) if json else None,
+        )
 
 
 @main.command()
-def ingest() -> None:
+def ingest(json: Json = False) -> None:
     """Run an ingest worker: events in, exact aggregates in Redis out."""
     from workers.run import run_ingest
 
-    settings = Settings()
-    configure(settings.log_format)
-    with told():
-        raise typer.Exit(run_ingest(settings))
+    _work("ingest", run_ingest, json)
 
 
 @main.command()
-def index() -> None:
+def index(json: Json = False) -> None:
     """Run an index worker: changed aggregates in, revisions of index values and rankings out."""
     from workers.run import run_index
 
-    settings = Settings()
-    configure(settings.log_format)
+    _work("index", run_index, json)
+
+
+def _work(name: str, run: Callable[[Settings], int], as_json: bool) -> None:
+    """Run a worker until a signal; its exit code is ours."""
     with told():
-        raise typer.Exit(run_index(settings))
+        settings = Settings()
+        configure(settings.log_format)
+        code = run(settings)
+        if as_json:
+            emit({"worker": name, "exit": code})
+        raise typer.Exit(code)
 
 
 @main.command()
@@ -120,12 +132,17 @@ def top(
     period: Annotated[str | None, typer.Option("--period", "-p", help="default: the latest")] = None,
     ranking: Annotated[str, typer.Option(help="which table")] = "cities",
     rows: Annotated[int, typer.Option("--rows", "-n", help="rows to show")] = 20,
+    json: Json = False,
 ) -> None:
-    """Watch a ranking move in the terminal (Ctrl-C ends it)."""
+    """Watch a ranking move in the terminal (Ctrl-C ends it); with --json: its first rows as they are now."""
     from workers.live import watch_ranking
+    from workers.show import show_top
 
     with told():
-        watch_ranking(Settings(), system, ranking, period, rows)
+        if json:
+            show_top(Settings(), system, ranking, period, rows)
+        else:
+            watch_ranking(Settings(), system, ranking, period, rows)
 
 
 @main.command()

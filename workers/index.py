@@ -48,6 +48,8 @@ class IndexWorker:
         partitions = await until_done("Kafka", self._event_partitions, self._health, stopping=lambda: self._ending)
         self._hub = hub = Hub(self._redis, partitions, self._health)
         await hub.start()
+        if self._ending:
+            return
         following = asyncio.create_task(hub.run())
         try:
             while not self._ending:

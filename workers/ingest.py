@@ -85,7 +85,9 @@ class IngestWorker:
         Redis's offset; its share here is bound to the owner of before, and void with it.
         """
         owners = dict(self._owned)
-        return owners, list(self._intake.shares(batch, owners)) if len(batch) else []
+        shares = list(self._intake.shares(batch, owners)) if len(batch) else []
+        batch.messages.clear()  # the client's own objects are freed where they were made
+        return owners, shares
 
     def stop(self) -> None:
         """End after the present batch; what is decoded is flushed."""

@@ -8,7 +8,7 @@ from rich.table import Table
 from index.catalogue import Catalogue
 from stream.messages import RankingTable
 from stream.published import read_tables
-from workers.live import arrow
+from workers.live import arrow, latest
 from workers.output import console, emit
 from workers.settings import Settings
 
@@ -37,6 +37,26 @@ def show_ranking(
         console.print(f"left out: {len(left.entity)}")
         for entity, reason in list(zip(left.entity, left.reason, strict=True))[shown]:
             console.print(f"  {entity} {_name(catalogue, entity)}: {reason}", markup=False)
+
+
+def show_top(settings: Settings, system: str, ranking: str, period: str | None, rows: int) -> None:
+    """Print the first rows of a table as JSON; without `period` of the latest. Errors: as `show_ranking`."""
+    tables = read_tables(settings.kafka, system, settings.kafka_options)
+    name = period or latest([t.period for t in tables.values() if t.ranking == ranking and t.scope is None])
+    table = tables.get(f"{system}/{ranking}/{name}")
+    if table is None:
+        raise ValueError(f"{system}/{ranking}/{name} is not published; there are: {_known(tables, system, name or '')}")
+    columns = zip(table.rows.entity, table.rows.rank, table.rows.value, table.rows.change, strict=True)
+    names = ("entity", "rank", "value", "change")
+    emit(
+        {
+            "system": system,
+            "ranking": ranking,
+            "period": name,
+            "revision": table.revision,
+            "rows": [dict(zip(names, row, strict=True)) for row in list(columns)[:rows]],
+        }
+    )
 
 
 def list_rankings(settings: Settings, system: str, period: str, *, as_json: bool) -> None:

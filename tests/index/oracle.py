@@ -7,6 +7,7 @@ Periods are (first month, number of months), months counted from year 0; days ar
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -30,7 +31,7 @@ class Event:
     at_us: int
     period: str | None = None
 
-    @property
+    @functools.cached_property
     def day(self) -> dt.date:
         return EPOCH + dt.timedelta(days=(self.at_us + 8 * 3600 * 10**6) // DAY_US)
 
@@ -65,6 +66,7 @@ class World:
 # --- periods ----------------------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def months_of(name: str) -> tuple[int, int]:
     year = int(name[:4]) * 12
     rest = name[4:]
@@ -77,6 +79,7 @@ def months_of(name: str) -> tuple[int, int]:
     return year + int(rest[1:]) - 1, 1
 
 
+@functools.cache
 def name_of(first: int, n: int) -> str:
     year, month = divmod(first, 12)
     return {
@@ -87,6 +90,7 @@ def name_of(first: int, n: int) -> str:
     }[n]
 
 
+@functools.cache
 def shift(name: str, periods: int) -> str:
     first, n = months_of(name)
     return name_of(first + periods * n, n)
@@ -101,11 +105,13 @@ def grain(name: str) -> str:
     return {12: "year", 6: "half", 3: "quarter", 1: "month"}[months_of(name)[1]]
 
 
+@functools.cache
 def first_day(name: str) -> dt.date:
     first, _ = months_of(name)
     return dt.date(first // 12, first % 12 + 1, 1)
 
 
+@functools.cache
 def n_days(name: str) -> int:
     return (first_day(shift(name, 1)) - first_day(name)).days
 
@@ -114,6 +120,7 @@ def start_us(day: dt.date) -> int:
     return (day - EPOCH).days * DAY_US - 8 * 3600 * 10**6
 
 
+@functools.cache
 def inside(part: str, whole: str) -> bool:
     (a, n), (b, m) = months_of(part), months_of(whole)
     return b <= a and a + n <= b + m
@@ -123,7 +130,7 @@ def inside(part: str, whole: str) -> bool:
 
 
 def own_period(event: Event) -> str:
-    return event.period or event.day.isoformat()[:7]
+    return event.period or name_of(event.day.year * 12 + event.day.month - 1, 1)
 
 
 def amount(world: World, indicator: str, entity: list[str], period: str) -> int | None:
@@ -279,8 +286,8 @@ class Answer:
     def complete_days(self, period: str) -> int:
         if self.world.watermark is None:
             return 0
-        first = first_day(period)
-        return sum(start_us(first + dt.timedelta(days=i + 1)) <= self.world.watermark for i in range(n_days(period)))
+        ended = (self.world.watermark + 8 * 3600 * 10**6) // DAY_US - (first_day(period) - EPOCH).days
+        return min(max(ended, 0), n_days(period))
 
     def to_date(self, entity: str, period: str) -> tuple[float | None, str | None, int | None]:
         """(growth, reason, n')"""

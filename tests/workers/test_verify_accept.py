@@ -1,5 +1,6 @@
 """Which events count, as `tidewatch verify` decides it: every reason, and the order of the checks, by hand-made
-messages."""
+messages.
+"""
 
 import json
 from typing import Any

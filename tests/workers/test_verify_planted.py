@@ -2,7 +2,8 @@
 fault.
 
 What is verified is written by `World`, a publisher of a few dozen lines for three cities and closed quarters, which
-shares no code with the engine nor with verify."""
+shares no code with the engine nor with verify.
+"""
 
 import itertools
 import json

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -118,11 +118,16 @@ class Servers:
         self.stop()
 
 
-def run_up(dir: Path, kafka_port: int | None = KAFKA_PORT, redis_port: int | None = REDIS_PORT) -> None:
+def run_up(
+    dir: Path,
+    kafka_port: int | None = KAFKA_PORT,
+    redis_port: int | None = REDIS_PORT,
+    announce: Callable[[Servers], None] = lambda servers: None,
+) -> None:
     """`tidewatch up`: start both servers, print their addresses, and keep them until SIGINT, SIGTERM or SIGHUP.
 
     Standard output gets two lines that a shell can read (`TIDEWATCH_KAFKA=...`, `TIDEWATCH_REDIS=...`), standard error
-    the rest. Call it from the main thread. Raises LocalError when they do not start, or when one ends by itself.
+    the rest; `announce` is called once they serve. Call it from the main thread. Raises LocalError when they do not start, or when one ends by itself.
     """
     ending = False
 
@@ -136,6 +141,7 @@ def run_up(dir: Path, kafka_port: int | None = KAFKA_PORT, redis_port: int | Non
     try:
         with Servers(dir, kafka_port, redis_port, progress=to_stderr) as servers:
             print(f"TIDEWATCH_KAFKA={servers.kafka}\nTIDEWATCH_REDIS={servers.redis}", flush=True)
+            announce(servers)
             to_stderr(f"serving; data in {servers.dir}. Ctrl-C ends both.")
             while True:
                 servers.kafka_server.check()

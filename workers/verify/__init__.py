@@ -58,7 +58,8 @@ def verify(
     second.
 
     Any difference stands in the report. VerifyError when there is nothing to compare: no revision yet, servers that do
-    not answer, a log that has lost its beginning."""
+    not answer, a log that has lost its beginning.
+    """
     began, say = time.monotonic(), progress or (lambda line: None)
     log = Log(kafka, kafka_options)
     say(f"reading what {system} has published")

@@ -2,7 +2,8 @@
 
 A `Judge` is fed one partition's records in order of offset. What it accepts goes to `Accepted`, as rows that DuckDB
 takes over in chunks; what it counts is kept at each cut that was asked for (a cut is a next offset: it includes what
-lies below it). Cost: about 4 us an event besides the reading, 64 bytes an accepted event until it is handed over."""
+lies below it). Cost: about 4 us an event besides the reading, 64 bytes an accepted event until it is handed over.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Accepted:
 
     `cells[i]` = (partition, period, city, indicator, industry, is a flow), `days[i]` = (partition, month, city,
     indicator, date), the sums beside them are running ones; `sources[name]` is its number; `rows` holds len(COLUMNS)
-    integers an event."""
+    integers an event.
+    """
 
     cells: list[tuple[int, str, str, str, str, bool]] = field(default_factory=list)
     days: list[tuple[int, str, str, str, str]] = field(default_factory=list)
@@ -40,7 +42,8 @@ class Accepted:
 @dataclass(frozen=True)
 class Snapshot:
     """A partition at a cut: `counts` by `accepted`, `duplicate` and `rejected:<reason>`, the watermark in us (None: no
-    event), the catalogue in force, whether its record lies below the cut, and `windows` as source -> (top, bits)."""
+    event), the catalogue in force, whether its record lies below the cut, and `windows` as source -> (top, bits).
+    """
 
     offset: int
     counts: dict[str, int]
@@ -55,7 +58,8 @@ class Judge:
 
     def __init__(self, partition: int, first: Checks | None, accepted: Accepted, cuts: Iterable[int]) -> None:
         """`first`: of the partition's first catalogue record, which also judges what lies before it; None: it has none.
-        `cuts`: the offsets at which a snapshot is wanted."""
+        `cuts`: the offsets at which a snapshot is wanted.
+        """
         self.partition = partition
         self.snapshots: dict[int, Snapshot] = {}
         self.elements = 0  # judged so far

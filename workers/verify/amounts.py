@@ -2,8 +2,10 @@
 
 Integers are summed as HUGEINT, so nothing overflows. Tables (all in one in-memory DuckDB):
 
-    event(cell, day, position, element, source, seq, at_us, s)    one row per accepted event; s in units of 10^-decimals,
-    cell(id, partition, period, city, indicator, industry, flow)    day(id, partition, month, city, indicator, date)    source(id, name)
+    event(cell, day, position, element, source, seq, at_us, s)      an accepted event; s in units of 10^-decimals
+    cell(id, partition, period, city, indicator, industry, flow)
+    day(id, partition, month, city, indicator, date)
+    source(id, name)
 """
 
 from __future__ import annotations
@@ -85,7 +87,8 @@ def table(con: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, str],
 def cells_at(con: duckdb.DuckDBPyConnection, suffix: str, cut: Mapping[int, int]) -> None:
     """Tables `cells_<suffix>`(partition, period, city, indicator, industry, flow, s, at_us, source, seq) and
     `days_<suffix>`(partition, month, city, indicator, date, s) of the events below the cut (partition -> next
-    offset)."""
+    offset).
+    """
     table(con, "cut", {"partition": "INT", "next": "BIGINT"}, cut.items())
     con.execute(f"""
         CREATE OR REPLACE TABLE cells_{suffix} AS
@@ -113,7 +116,8 @@ def amounts(con: duckdb.DuckDBPyConnection, suffix: str, definition: Definition,
 
     `member`(entity, city), a city being its own; `wanted`(indicator, industry, flow) of its leaves; `own`(period, city,
     indicator, x) and `amount`(period, entity, indicator, x) for the periods of its grains, x as HUGEINT, a row only
-    where present."""
+    where present.
+    """
     kinds = [catalogue.base_kind, *definition.groups]
     table(
         con, "entity", {"entity": "VARCHAR", "kind": "VARCHAR"}, ((e, k) for k in kinds for e in catalogue.entities(k))
@@ -149,7 +153,8 @@ def amounts(con: duckdb.DuckDBPyConnection, suffix: str, definition: Definition,
         SELECT period, city, indicator, sum(s) AS x FROM latest GROUP BY ALL""")
     con.execute("""
         CREATE OR REPLACE TABLE amount AS
-        SELECT period, entity, indicator, CAST(sum(x) AS HUGEINT) AS x FROM own JOIN member USING (city) GROUP BY ALL""")
+        SELECT period, entity, indicator, CAST(sum(x) AS HUGEINT) AS x
+        FROM own JOIN member USING (city) GROUP BY ALL""")
 
 
 def _parts(names: Iterable[str], definition: Definition) -> Iterable[tuple[str, str]]:

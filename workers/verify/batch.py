@@ -1,7 +1,8 @@
 """The recomputation of one system from accepted events: amounts, values, growths, ranks, all in one in-memory DuckDB.
 
 The order of the steps is that of docs/formats.md sections 3 to 5. Cost: about a second for 351 cities and 12 periods,
-whatever the number of events; a tenth of a second for each 100,000 events."""
+whatever the number of events; a tenth of a second for each 100,000 events.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ CHUNK_EVENTS = 200_000
 @dataclass(frozen=True, slots=True)
 class Value:
     """What `index-updates` should say of an entity in a period. `growth`: measure -> (number or None, reason or
-    None)."""
+    None).
+    """
 
     entity: str
     period: str

@@ -16,7 +16,8 @@ _START = b'{"catalogue":'
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """`scale` is 10^decimals as a double (exact); `industries` those that an event may name, `{"all"}` where it has
-    none."""
+    none.
+    """
 
     flow: bool
     scale: float
@@ -58,7 +59,8 @@ class Catalogue:
 
 def record_catalogue(key: bytes | None, value: bytes | None) -> Catalogue | None:
     """The catalogue of a record of `indicator-events`; None when the record is none, and so a message like any
-    other."""
+    other.
+    """
     if key != KEY or value is None or not value.startswith(_START):
         return None
     return _parse(value)

@@ -1,7 +1,8 @@
 """Checks 3 to 12 of docs/formats.md section 2: what one element says, and whether the catalogue in force allows it.
 
 They depend on the element, the catalogue and the record's timestamp only; what depends on the events before it (13 and
-14) is in accept.py. Cost: about 2 us an event, as texts that come again are remembered."""
+14) is in accept.py. Cost: about 2 us an event, as texts that come again are remembered.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 see tables.py.
 
 A key that is missing on either side is a difference. An entity has an `index-updates` record in a period when at least
-one cell lies below both."""
+one cell lies below both.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def compare_redis(
     cut: Mapping[int, int],
 ) -> None:
     """Every cell and day cell, counts, watermark, catalogue version and sequence window, each partition at Redis's own
-    offset."""
+    offset.
+    """
     _rows(report, "cells", "cell", states, batch.cells(cut))
     _rows(report, "days", "day", states, batch.days())
     for partition, state in states.items():

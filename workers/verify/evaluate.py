@@ -1,7 +1,8 @@
 """Amounts to scores and values (docs/formats.md section 4): one SQL expression per node, written out term by term.
 
 A SUM of doubles may add in any order; `((w1*v1) + (w2*v2)) + ...` cannot. Where a child is missing its term is -0.0,
-the one double that changes no sum (x + -0.0 = x for every x, also for -0.0)."""
+the one double that changes no sum (x + -0.0 = x for every x, also for -0.0).
+"""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def evaluate(
     node.
 
     `amounts`(slot, entity, indicator, x HUGEINT) is a table; a leaf without a row in it is not present. v and coverage
-    are doubles; v is NULL where `reason` says why."""
+    are doubles; v is NULL where `reason` says why.
+    """
     number = {node.name: i for i, node in enumerate(definition.nodes)}
     # By way of text, as that is rounded once; HUGEINT to DOUBLE directly is not always.
     pivot = ", ".join(
@@ -46,7 +48,8 @@ def evaluate(
     )
     con.execute(f"""
         CREATE OR REPLACE TABLE wide AS
-        SELECT slot, entity, {pivot} FROM {slots} CROSS JOIN entity LEFT JOIN {amounts} USING (slot, entity) GROUP BY ALL""")
+        SELECT slot, entity, {pivot}
+        FROM {slots} CROSS JOIN entity LEFT JOIN {amounts} USING (slot, entity) GROUP BY ALL""")
     for node in definition.nodes:
         i = number[node.name]
         if not node.children:
@@ -92,7 +95,8 @@ def _inner(i: int, node: Node, children: list[int], number: dict[str, int], defi
         f"CASE WHEN {every_leaf} THEN {double(1.0)} ELSE {coverage} END AS c{i}",
         f"""CASE WHEN {no_child} THEN {unknown}
                  WHEN c{i} < {double(definition.min_coverage)} THEN 'low-coverage' {incomplete} END AS r{i}""",
-        f"""CASE WHEN r{i} IS NOT NULL THEN NULL WHEN {every_child} THEN {whole} ELSE {partly} / ({weight}) END AS v{i}""",
+        f"""CASE WHEN r{i} IS NOT NULL THEN NULL
+                 WHEN {every_child} THEN {whole} ELSE {partly} / ({weight}) END AS v{i}""",
     ]
 
 

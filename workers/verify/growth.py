@@ -18,7 +18,7 @@ import duckdb
 from workers.verify.amounts import table
 from workers.verify.definition import Definition, Node
 from workers.verify.evaluate import double, evaluate
-from workers.verify.periods import MONTHS, Period, parse_period
+from workers.verify.periods import Period, parse_period
 from workers.verify.times import SECOND_US, Calendar
 
 ONE = double(1.0)
@@ -27,7 +27,8 @@ DAY_S = 86_400
 
 def system_watermark(watermarks: Iterable[int | None], day_us: int = DAY_S * SECOND_US) -> int | None:
     """Of the partitions' watermarks (us): the lowest of those that lie at most a day below the highest; None: there is
-    none."""
+    none.
+    """
     known = [each for each in watermarks if each is not None]
     return min(each for each in known if each >= max(known) - day_us) if known else None
 
@@ -53,8 +54,8 @@ def period_table(
         rows.append(
             (name, period.grain, period.ordinal, period.predecessor.name, period.year_ago.name, is_open, n, span)
         )
-    con.execute("""CREATE OR REPLACE TABLE period(period VARCHAR, grain VARCHAR, ordinal BIGINT, pred VARCHAR, year_ago VARCHAR,
-                   open BOOL, n BIGINT, span BIGINT)""")
+    con.execute("""CREATE OR REPLACE TABLE period(period VARCHAR, grain VARCHAR, ordinal BIGINT, pred VARCHAR,
+                   year_ago VARCHAR, open BOOL, n BIGINT, span BIGINT)""")
     if rows:
         con.executemany("INSERT INTO period VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -132,7 +133,7 @@ def _to_date_values(
         for slot, side in ((f"{name}|this", name), (f"{name}|pred", pred)):
             sides.append((slot, side, name))
             period = parse_period(side)
-            assert period is not None and period.grain in MONTHS
+            assert period is not None
             days += [(slot, day.isoformat(), i < n) for i, day in enumerate(period.days)]
     table(con, "side", {"slot": "VARCHAR", "period": "VARCHAR", "of": "VARCHAR"}, sides)
     table(con, "side_day", {"slot": "VARCHAR", "date": "VARCHAR", "counts": "BOOL"}, days)

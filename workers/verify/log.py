@@ -2,7 +2,8 @@
 
 Offsets of a partition have gaps (compaction, the markers of transactions, aborted records), so "read up to N" means:
 until the position has passed N - 1, which an end-of-partition event tells where no record stands there. Only committed
-records are read."""
+records are read.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +99,8 @@ class Log:
                             raise VerifyError(f"{topic}: {error.str()}")
                         continue
                     partition, offset = message.partition(), message.offset()
-                    assert partition is not None and offset is not None
+                    assert partition is not None
+                    assert offset is not None
                     end = left.get(partition)
                     if end is None:
                         continue

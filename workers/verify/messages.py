@@ -1,7 +1,8 @@
 """One Kafka message to its elements: checks 1 and 2 of docs/formats.md section 2, with nothing but the standard json.
 
 What json takes and RFC 8259 does not (NaN, Infinity) is refused here; what it refuses and RFC 8259 allows (an integer
-of more digits than Python converts) is let in. Lone surrogate escapes are strings to both."""
+of more digits than Python converts) is let in. Lone surrogate escapes are strings to both.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ def _decode(text: str) -> Any:
 
 def _too_deep(text: str, value: Any) -> bool:
     """Whether valid JSON nests deeper than MAX_DEPTH. Read off the text: of a repeated key `value` holds the last
-    only."""
+    only.
+    """
     openings = text.count("{") + text.count("[")
     if openings <= MAX_DEPTH:
         return False

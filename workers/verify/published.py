@@ -2,7 +2,8 @@
 revision.
 
 The revisions are read first; the ends of the other topics are taken after that, so that they hold all of the last
-revision's records. What a later revision wrote meanwhile is not looked at."""
+revision's records. What a later revision wrote meanwhile is not looked at.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Published:
     `last`: the newest revision, `committed_ms` its Kafka timestamp, `numbers`: (key, number) of all that were read, in
     order of the log; `updates`: (entity, period) -> object; `tables` and `deltas` by table, the latter in order;
     `whole`: no delta is lost to retention; `moved_on`: keys of updates and tables whose newest record is of a later
-    revision, and which have no other; `definition`: the TOML text in force at `last`."""
+    revision, and which have no other; `definition`: the TOML text in force at `last`.
+    """
 
     last: dict[str, Any]
     committed_ms: int

@@ -1,7 +1,8 @@
 """Ranking tables (docs/formats.md section 5) from the tables `value`, `growth`, `period`, `entity` and `member`.
 
 `ranked`(ranking, period, scope, entity, v, rank, change) and `left_out`(ranking, period, scope, entity, reason);
-`scope` is '' where the ranking has none."""
+`scope` is '' where the ranking has none.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ GROWTHS = ("pop", "yoy", "mean_yoy", "to_date")
 
 def rankings(con: duckdb.DuckDBPyConnection, definition: Definition) -> None:
     """Both tables, of all declared rankings."""
-    con.execute("""CREATE OR REPLACE TABLE measured(ranking VARCHAR, period VARCHAR, pred VARCHAR, scope VARCHAR, entity VARCHAR,
-                   v DOUBLE, reason VARCHAR, sort DOUBLE)""")
+    con.execute("""CREATE OR REPLACE TABLE measured(ranking VARCHAR, period VARCHAR, pred VARCHAR, scope VARCHAR,
+                   entity VARCHAR, v DOUBLE, reason VARCHAR, sort DOUBLE)""")
     for ranking in definition.rankings:
         con.execute(f"INSERT INTO measured {_measured(ranking, definition)}")
     # rank() over a descending order is 1 + the number of rows with a strictly greater value.
@@ -28,7 +29,8 @@ def rankings(con: duckdb.DuckDBPyConnection, definition: Definition) -> None:
         )
         SELECT now.ranking, now.period, now.scope, now.entity, now.v, now.rank, before.rank - now.rank AS change
         FROM now LEFT JOIN now before
-          ON (before.ranking, before.period, before.scope, before.entity) = (now.ranking, now.pred, now.scope, now.entity)""")
+          ON (before.ranking, before.period, before.scope, before.entity)
+           = (now.ranking, now.pred, now.scope, now.entity)""")
     con.execute("""CREATE OR REPLACE TABLE left_out AS
                    SELECT ranking, period, scope, entity, reason FROM measured WHERE v IS NULL""")
 

@@ -30,7 +30,8 @@ class Report:
 
     `counts`: outcome -> events, recomputed at `offsets`. `compared`: what -> how many. `differences` holds the first
     KEPT of each kind, `found` counts all. `at_rest`: no revision followed while this was made, so whole tables had to
-    be up to date."""
+    be up to date.
+    """
 
     system: str
     revision: int = 0
@@ -91,7 +92,8 @@ def equal(published: Any, recomputed: Any) -> bool:
 def render(report: Report, console: Console) -> None:
     """Print what was compared, and the first differences of each kind."""
     console.print(
-        f"[bold]{report.system}[/bold] revision {report.revision}: {report.events:,} events read again in {report.seconds:.1f} s"
+        f"[bold]{report.system}[/bold] revision {report.revision}: "
+        f"{report.events:,} events read again in {report.seconds:.1f} s"
         + ("" if report.at_rest else ", while it went on publishing")
     )
     summary = Table("compared", "", box=None, pad_edge=False)

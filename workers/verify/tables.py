@@ -2,7 +2,8 @@
 be.
 
 Three ways to the same rows: a table with the deltas behind its revision; all deltas from nothing, where the topic still
-holds them all; the recomputed ranks."""
+holds them all; the recomputed ranks.
+"""
 
 from __future__ import annotations
 

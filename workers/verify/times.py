@@ -101,7 +101,8 @@ class Calendar:
 
     def local_day(self, at: int) -> tuple[int, str, str]:
         """Of an instant: local year, month `YYYY-MM` and date `YYYY-MM-DD`; beyond the years 1..9999 the year says
-        so."""
+        so.
+        """
         block = at // HOUR_US
         offset = self._offsets.get(block)
         if offset is None:

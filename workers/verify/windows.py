@@ -1,7 +1,8 @@
 """The window of sequence numbers of one source in one partition (docs/formats.md section 2, check 13), as a plain set.
 
 Invariant: `marks` holds the accepted numbers above `top - width`, `top` among them; `width` is the window that was in
-force when the last of them was accepted. Cost: 4,096 numbers, about 0.4 MB a source and partition."""
+force when the last of them was accepted. Cost: 4,096 numbers, about 0.4 MB a source and partition.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,285 @@
+"""A consumer that runs beside a test from its first revision on, and believes nothing.
+
+It reads what a system publishes (`read_committed`, as any subscriber would) in a thread of its own, and puts each revision together when all of
+its records are there. It holds against it, in docs/formats.md's words:
+
+- revisions are contiguous from 1, each comes once, in order, and none of them names a lower offset than its predecessor;
+- counts never fall, and the same offsets always come with the same counts, watermark and catalogue;
+- no key is written twice with one revision, so no value contradicts an earlier one;
+- the deltas fit the rows that they are applied to, and give exactly each whole table at its own revision: rows, ranks,
+  values, and `change` from the predecessor's rows at that moment;
+- a table's values are those of `index-updates`, as of that revision;
+- at rest the compacted tables are what the deltas give, no more and no fewer.
+
+Shares the names of the topics with the engine, and nothing else.
+"""
+
+import json
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+from zlib import crc32
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from stream.topics import DELTAS, OUTPUTS, RANKINGS, REVISIONS, SYSTEM_PARTITIONS, UPDATES
+from tests.waiting import eventually
+
+READ = 5_000
+POLL_S = 0.1
+SHOWN = 8
+REASONS = ("start", "feed", "definition", "catalogue")
+
+Rows = dict[str, tuple[int, float]]  # entity -> rank, value
+
+
+@dataclass
+class Parts:
+    """The records of one revision, as far as they have come. Keys without the system."""
+
+    revision: dict[str, Any] | None = None
+    updates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deltas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def whole(self) -> bool:
+        """Whether as many have come as the revision says."""
+        said = self.revision
+        return said is not None and (
+            (said["updates"], said["deltas"], said["tables"])
+            == (len(self.updates), len(self.deltas), len(self.tables))
+        )
+
+    def count(self) -> str:
+        """For people."""
+        said = self.revision and {name: self.revision[name] for name in ("updates", "deltas", "tables")}
+        return f"{len(self.updates)} updates, {len(self.deltas)} deltas, {len(self.tables)} tables of {said}"
+
+
+class Watcher:
+    """`with Watcher(kafka, system) as watcher: ...; watcher.content(revision)`. The topics must be there."""
+
+    def __init__(self, kafka: str, system: str) -> None:
+        """Reads from the beginning of the topics."""
+        self.system = system
+        self.revisions: list[dict[str, Any]] = []  # those that are whole, in order
+        self.wrong: list[str] = []
+        self.rows: dict[str, Rows] = {}  # what the deltas give, by table
+        self.updates: dict[str, dict[str, Any]] = {}
+        self.seen: Counter[str] = Counter()  # records by topic
+        self._tables: dict[str, dict[str, Any] | None] = {}  # as compacted: None after a tombstone
+        self._compacted: dict[str, dict[str, Any] | None] = {}  # the same of updates
+        self._pending: dict[int, Parts] = {}
+        self._in_topic: dict[str, int] = {}  # the last revision met in each topic
+        self._ended = threading.Event()
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": kafka,
+                "group.id": f"watcher-{uuid4()}",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+                "reconnect.backoff.max.ms": 500,
+            }
+        )
+        self._consumer.assign(
+            [TopicPartition(topic, crc32(system.encode()) % SYSTEM_PARTITIONS, OFFSET_BEGINNING) for topic in OUTPUTS]
+        )
+        self._thread = threading.Thread(target=self._run, name=f"watcher-{system}")
+
+    def __enter__(self) -> Self:
+        """Begin to read."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def revision(self) -> int:
+        """Number of the last whole revision; 0 before the first."""
+        return len(self.revisions)
+
+    def content(self, revision: int, timeout_s: float = 30.0) -> None:
+        """Wait for that revision, and assert that nothing was ever wrong. To be called at rest: tables are compared whole."""
+        eventually(lambda: self.revision >= revision or self.wrong, timeout_s)
+        self.check()
+        assert self.revision == revision, f"revision {self.revision} has come, {revision} is the last: not at rest"
+        assert not self._pending, {number: parts.count() for number, parts in self._pending.items()}
+        for key, table in self._tables.items():
+            if table is None:
+                self._hold(not self.rows.get(key), f"{key}: removed, and the deltas leave {len(self.rows.get(key, ()))} rows")
+            else:
+                self._compare_table(key, table, "at rest")
+        for key, rows in self.rows.items():
+            self._hold(not rows or key in self._tables, f"{key}: the deltas give {len(rows)} rows, no table is published")
+        for key, update in self._compacted.items():
+            self._hold(update is None or self.updates[key] == update, f"{key}: the last update is not the last revision's")
+        self.check()
+
+    def check(self) -> None:
+        """Assert that nothing was wrong so far."""
+        assert not self.wrong, f"{len(self.wrong)} in all:\n" + "\n".join(self.wrong[:SHOWN])
+
+    def reasons(self) -> list[str]:
+        """The reason of each revision."""
+        return [revision["reason"] for revision in list(self.revisions)]
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                first = self._consumer.poll(POLL_S)
+                if first is None:
+                    continue
+                for message in (first, *self._consumer.consume(READ, timeout=0)):
+                    if message.error() is None:
+                        self._take(message)
+                self._advance()
+        except Exception as error:
+            self.wrong.append(f"the watcher cannot go on: {error!r}")
+        finally:
+            self._consumer.close()
+
+    def _take(self, message: Message) -> None:
+        topic, raw = message.topic() or "", message.value()
+        name, _, key = (message.key() or b"").decode().partition("/")
+        if name != self.system:
+            return
+        self.seen[topic] += 1
+        if raw is None:  # a tombstone names no revision
+            self._hold(topic in (UPDATES, RANKINGS), f"{topic} {key}: a tombstone")
+            (self._compacted if topic == UPDATES else self._tables)[key] = None
+            return
+        value = json.loads(raw)
+        number = value["revision"]
+        self._hold(value["system"] == self.system, f"{topic} {key}: of system {value['system']}")
+        self._hold(
+            number > self.revision, f"{topic} {key}: revision {number} after revision {self.revision} was whole"
+        )
+        last = self._in_topic.get(topic, 0)
+        self._hold(number >= last, f"{topic} {key}: revision {number} behind {last}")
+        self._in_topic[topic] = number
+        parts = self._pending.setdefault(number, Parts())
+        if topic == REVISIONS:
+            self._hold(parts.revision is None, f"revision {number} comes twice")
+            self._hold(number == last + 1, f"revision {number} behind {last}: not contiguous")
+            self._hold(key == str(number % 1000), f"revision {number} has key {key}")
+            parts.revision = value
+            return
+        into = {UPDATES: parts.updates, DELTAS: parts.deltas, RANKINGS: parts.tables}[topic]
+        if key in into:
+            self._hold(False, f"{topic} {key}: twice in revision {number}, {'the same' if into[key] == value else 'another value'}")
+        into[key] = value
+        if topic == UPDATES:
+            self._compacted[key] = value
+        elif topic == RANKINGS:
+            self._tables[key] = value
+
+    # --- one revision after the other ---------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        while (parts := self._pending.get(self.revision + 1)) is not None and parts.whole():
+            assert parts.revision is not None
+            self._follow(parts.revision)
+            for key, delta in parts.deltas.items():
+                self._apply(key, delta)
+            for key, update in parts.updates.items():
+                self._hold(
+                    update["definition"] == parts.revision["definition"],
+                    f"{key}: definition {update['definition']} in revision {parts.revision['revision']}",
+                )
+            self.updates.update(parts.updates)
+            for key, table in parts.tables.items():
+                self._compare_table(key, table, f"revision {table['revision']}")
+            del self._pending[self.revision + 1]
+            self.revisions.append(parts.revision)
+
+    def _follow(self, new: dict[str, Any]) -> None:
+        name = f"revision {new['revision']}"
+        self._hold(new["reason"] in REASONS, f"{name}: reason {new['reason']}")
+        if not self.revisions:
+            self._hold(new["reason"] == "start", f"{name}: the first, reason {new['reason']}")
+            return
+        old = self.revisions[-1]
+        self._hold(new["offsets"].keys() == old["offsets"].keys(), f"{name}: partitions {sorted(new['offsets'])}")
+        for partition, offset in new["offsets"].items():
+            before = old["offsets"].get(partition, 0)
+            self._hold(offset >= before, f"{name}: partition {partition} goes back from {before} to {offset}")
+        was, now = _flat(old["counts"]), _flat(new["counts"])
+        for outcome in was | now:
+            self._hold(now[outcome] >= was[outcome], f"{name}: {outcome} falls from {was[outcome]} to {now[outcome]}")
+        for what in ("definition", "catalogue"):
+            self._hold(new[what] >= old[what], f"{name}: {what} goes back from {old[what]} to {new[what]}")
+        if new["offsets"] == old["offsets"]:
+            for what in ("counts", "watermark"):
+                self._hold(new[what] == old[what], f"{name}: other {what} at the same offsets: {old[what]}, {new[what]}")
+
+    def _apply(self, key: str, delta: dict[str, Any]) -> None:
+        where, moved, rows = f"revision {delta['revision']} delta {key}", delta["moved"], self.rows.setdefault(key, {})
+        columns = list(zip(moved["entity"], moved["was"], moved["rank"], moved["value"], strict=True))
+        entities = {entity for entity, *_ in columns}
+        self._hold(len(entities) == len(columns), f"{where}: an entity stands twice in moved")
+        for entity, was, rank, value in columns:
+            held = rows.get(entity, (None,))[0]
+            self._hold(was == held, f"{where}: {entity} was {was}, and stands at {held}")
+            self._hold((rank is None) == (value is None), f"{where}: {entity} has rank {rank} and value {value}")
+        for entity, (rank, value) in list(rows.items()):
+            if entity not in entities:
+                shifts = [by for first, last, by in delta["shifted"] if first <= rank <= last]
+                self._hold(len(shifts) <= 1, f"{where}: rank {rank} lies in {len(shifts)} ranges")
+                if shifts:
+                    rows[entity] = rank + shifts[0], value
+        for entity, _, rank, value in columns:
+            if rank is None:
+                rows.pop(entity, None)
+            else:
+                rows[entity] = rank, value
+        self._hold(len(rows) == delta["size"], f"{where}: size {delta['size']}, applied it has {len(rows)} rows")
+
+    def _compare_table(self, key: str, table: dict[str, Any], when: str) -> None:
+        where, columns, rows = f"{when} table {key}", table["rows"], self.rows.get(key, {})
+        listed = list(zip(columns["entity"], columns["rank"], columns["value"], strict=True))
+        mine = sorted(((entity, rank, value) for entity, (rank, value) in rows.items()), key=lambda r: (r[1], r[0]))
+        if listed != mine:
+            shown = [pair for pair in zip(listed, mine, strict=False) if pair[0] != pair[1]][:2]
+            self._hold(False, f"{where}: {len(listed)} rows, {len(mine)} by the deltas; (table, deltas) first differ at {shown}")
+        before = self.rows.get("/".join([table["ranking"], _predecessor(table["period"]), *filter(None, [table["scope"]])]), {})
+        for (entity, rank, _), change in zip(listed, columns["change"], strict=True):
+            was = before.get(entity)
+            expected = None if was is None else was[0] - rank
+            self._hold(change == expected, f"{where}: {entity} change {change}, by the deltas {expected}")
+        self._hold(not set(table["left_out"]["entity"]) & rows.keys(), f"{where}: somebody is left out, and in it")
+        if table["measure"] == "value":
+            for entity, _, value in listed:
+                update = self.updates.get(f"{entity}/{table['period']}", {"value": None, "nodes": {}})
+                held = update["value"] if table["node"] == "index" else update["nodes"].get(table["node"])
+                self._hold(value == held, f"{where}: {entity} {value}, its update says {held}")
+
+    def _hold(self, true: bool, otherwise: str) -> None:
+        if not true:
+            self.wrong.append(otherwise)
+
+
+def _flat(counts: dict[str, Any]) -> Counter[str]:
+    return Counter({"accepted": counts["accepted"], "duplicate": counts["duplicate"], **counts["rejected"]})
+
+
+def _predecessor(period: str) -> str:
+    """Of `2023`, `2023H1`, `2023Q1`, `2023-01`: the period before."""
+    year, part = int(period[:4]), period[4:]
+    if not part:
+        return f"{year - 1:04d}"
+    mark, number = part[0], int(part[1:])
+    last = {"H": 2, "Q": 4, "-": 12}[mark]
+    year, number = (year, number - 1) if number > 1 else (year - 1, last)
+    return f"{year:04d}{mark}{number:02d}" if mark == "-" else f"{year:04d}{mark}{number}"
