@@ -7,8 +7,7 @@ one sort, one segmented sum and one dict look-up per touched cell. Cost of a bat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,63 +19,22 @@ from index.periods import Grain, Period
 from state.errors import CorruptStateError
 from state.flush import FlushBatch
 from state.keys import Offset, cells_row, days_row
+from state.packing import (
+    CITY_BITS,
+    INDICATOR_BITS,
+    INDUSTRY_BITS,
+    NO_PERIOD,
+    check_fits,
+    pack_period,
+    unpack_period,
+)
 from state.sequence import Verdict, Windows
+from state.slots import Slots, segments
 from state.snapshot import Snapshot
+from state.valid import Valid
 
 _encode = msgspec.json.Encoder().encode
 Int64 = NDArray[np.int64]
-
-# Packing of a cell's key, low bits first; the catalogue's sizes are checked against it.
-INDUSTRY_BITS, INDICATOR_BITS, CITY_BITS = 10, 12, 20
-NO_PERIOD = -1
-
-
-def pack_period(period: Period) -> int:
-    """Grain and ordinal as one integer below 2^18 (months to the year 9999 need 17 bits)."""
-    return period.ordinal * 4 + int(period.grain)
-
-
-def unpack_period(code: int) -> Period:
-    """Inverse of `pack_period`."""
-    return Period(Grain(code & 3), code >> 2)
-
-
-@dataclass(slots=True)
-class Valid:
-    """Events of one partition that passed every check but the sequence, in log order; all arrays have length n.
-
-    `source` indexes `sources`; `period` is a packed period, or NO_PERIOD for the month of `day`; `day` is the local
-    epoch day of `at_us`; `industry` indexes the indicator's industries; `value` is in units of 10^-decimals.
-    """
-
-    sources: list[str]
-    source: NDArray[np.int32]
-    seq: Int64
-    city: NDArray[np.int32]
-    indicator: NDArray[np.int32]
-    industry: NDArray[np.int32]
-    value: Int64
-    at_us: Int64
-    day: NDArray[np.int32]
-    period: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.seq)
-
-    def rows(self, where: slice | NDArray[np.intp]) -> Valid:
-        """The chosen events; views where `where` is a slice."""
-        return Valid(
-            self.sources,
-            self.source[where],
-            self.seq[where],
-            self.city[where],
-            self.indicator[where],
-            self.industry[where],
-            self.value[where],
-            self.at_us[where],
-            self.day[where],
-            self.period[where],
-        )
 
 
 class Outcome(NamedTuple):
@@ -88,74 +46,6 @@ class Outcome(NamedTuple):
 
 
 OVERFLOW = 4  # a verdict beyond Verdict's: the running cell would leave the bound
-
-
-class _Slots:
-    """Cells of one sort (own cells, or day cells): packed key -> slot -> value, row and field."""
-
-    def __init__(self, name: Callable[[int], tuple[str, str]]) -> None:
-        self._name = name  # packed key -> (row key, field)
-        self.slot: dict[int, int] = {}
-        self.values: Int64 = np.zeros(1024, dtype=np.int64)
-        self.rows: list[str] = []
-        self.fields: list[str] = []
-
-    def _add(self, packed: int, names: tuple[str, str] | None = None) -> int:
-        slot = len(self.rows)
-        if slot == len(self.values):
-            self.values = np.concatenate([self.values, np.zeros_like(self.values)])
-        row, field = names or self._name(packed)
-        self.slot[packed] = slot
-        self.rows.append(row)
-        self.fields.append(field)
-        return slot
-
-    def put(self, packed: list[int], row: str, fields: Sequence[str], values: list[int]) -> None:
-        """Set the cells of one row, as loaded."""
-        first = len(self.rows)
-        for key, field in zip(packed, fields, strict=True):
-            self._add(key, (row, field))
-        self.values[first : len(self.rows)] = values
-
-    def value(self, packed: int) -> int:
-        """Present value of one cell, 0 if there is none."""
-        slot = self.slot.get(packed)
-        return 0 if slot is None else int(self.values[slot])
-
-    def add(self, packed: Int64, sums: Int64, out: dict[str, list[str | int]]) -> None:
-        """Add `sums` to the distinct cells `packed`; append the new absolute values to `out`, row by row."""
-        get, add = self.slot.get, self._add
-        keys = packed.tolist()
-        slots = [get(k) for k in keys]
-        if None in slots:
-            slots = [add(k) if s is None else s for k, s in zip(keys, slots, strict=True)]
-        where = np.array(slots, dtype=np.int64)
-        self.values[where] += sums
-        rows, fields = self.rows, self.fields
-        for slot, value in zip(slots, self.values[where].tolist(), strict=True):
-            row = rows[slot]  # type: ignore[index]
-            line = out.get(row)
-            if line is None:
-                out[row] = [row, fields[slot], value]  # type: ignore[index]
-            else:
-                line.append(fields[slot])  # type: ignore[index]
-                line.append(value)
-
-    def within(self, packed: Int64, magnitude: NDArray[np.float64], bound: float) -> bool:
-        """Whether no order of adding sums of these magnitudes can leave the bound (a sufficient check)."""
-        get = self.slot.get
-        values = self.values
-        slots = np.fromiter((get(k, -1) for k in packed.tolist()), dtype=np.int64, count=len(packed))
-        old = np.where(slots >= 0, np.abs(values[slots]), 0).astype(np.float64)
-        return bool(np.all(old + magnitude < bound))
-
-
-def _segments(keys: Int64) -> tuple[NDArray[np.intp], NDArray[np.intp], Int64]:
-    """Order that sorts `keys`, the starts of equal runs in it, and the distinct keys."""
-    order = np.argsort(keys, kind="stable")
-    sorted_keys = keys[order]
-    starts = np.flatnonzero(np.concatenate(([True], sorted_keys[1:] != sorted_keys[:-1])))
-    return order, starts, sorted_keys[starts]
 
 
 class Aggregates:
@@ -174,14 +64,9 @@ class Aggregates:
         self._bound = catalogue.limits.cell
         self._stock = np.array([i.kind == "stock" for i in catalogue.indicators], dtype=bool)
         self._industries = catalogue.industry_codes
-        if (
-            len(catalogue.cities) >= 1 << CITY_BITS
-            or len(catalogue.indicators) >= 1 << INDICATOR_BITS
-            or max(map(len, self._industries), default=0) >= 1 << INDUSTRY_BITS
-        ):
-            raise CorruptStateError("catalogue", "more entities, indicators or industries than a cell's key holds")
-        self._cells = _Slots(self._cell_name)
-        self._days = _Slots(self._day_name)
+        check_fits(catalogue)
+        self._cells = Slots(self._cell_name)
+        self._days = Slots(self._day_name)
         self._stocks: dict[int, tuple[int, str, int, int]] = {}  # packed -> (at_us, source, seq, value)
         self._period_names: dict[int, str] = {}
         self._day_names: dict[int, tuple[str, str]] = {}
@@ -286,7 +171,7 @@ class Aggregates:
         kept = verdict == Verdict.NEW
         for keys, mask, slots in ((cell, kept & flow, self._cells), (day, kept & dated, self._days)):
             if mask.any():
-                order, starts, distinct = _segments(keys[mask])
+                order, starts, distinct = segments(keys[mask])
                 slots.add(distinct, np.add.reduceat(events.value[mask][order], starts), out)
         if not flow.all():
             self._set_stocks(events, cell, np.flatnonzero(kept & ~flow), out)
@@ -341,7 +226,7 @@ class Aggregates:
             return True
         for keys, mask, slots in ((cell, flow, self._cells), (day, dated, self._days)):
             if mask.any():
-                order, starts, distinct = _segments(keys[mask])
+                order, starts, distinct = segments(keys[mask])
                 if not slots.within(distinct, np.add.reduceat(magnitude[mask][order], starts), bound):
                     return False
         self._seen_largest = -1.0

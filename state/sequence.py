@@ -41,7 +41,7 @@ class Windows:
         self._windows: dict[str, tuple[int, int]] = {}
         self._touched: set[str] = set()
         for source, text in (stored or {}).items():
-            top, colon, bits = text.partition(":")
+            top, _, bits = text.partition(":")
             try:
                 self._windows[source] = (int(top), int(bits, 16) & self._mask)
             except ValueError:

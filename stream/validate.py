@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from index.catalogue import Catalogue
 from index.localtime import OUTSIDE
 from index.periods import Period
-from state.aggregates import NO_PERIOD, Valid, pack_period
+from state.packing import NO_PERIOD, pack_period
+from state.valid import Valid
 from stream.events import Columns
 from stream.reasons import MALFORMED_TIME, NO_REASON, Reason
 from stream.times import UNREADABLE, YEAR_ZERO, parse_times

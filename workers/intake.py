@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import Catalogue
-from state.aggregates import OVERFLOW, Aggregates, Valid
+from state.aggregates import OVERFLOW, Aggregates
 from state.keys import Offset, Partition
 from state.sequence import Verdict
+from state.valid import Valid
 from stream.batches import Batch
 from stream.catalogue_log import catalogue_of, is_catalogue
 from stream.events import Columns, decode, decode_plain, raw_elements

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from index.catalogue import Catalogue
-from state.aggregates import unpack_period
+from state.packing import unpack_period
 from state.sequence import Verdict, Windows
 from stream.events import decode
 from stream.reasons import MALFORMED_TIME, NO_REASON, Reason
