@@ -23,7 +23,7 @@ from rich.table import Table
 from state.keys import META, key
 from workers.crew import Crew
 from workers.local.servers import Servers
-from workers.run import prepare_topics
+from workers.prepare import prepare_topics
 from workers.settings import Settings
 
 SYSTEM = "dti-2023"

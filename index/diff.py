@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import Struct, field
 
-from index.reasons import Reason
 from index.tables import Outline, TableMove, Tables, optional, reasons
 from index.updates import Update
 
@@ -95,6 +94,5 @@ def table_of(outline: Outline, period: str, scope: int, tables: Tables | None, b
         "change": change,
     }
     why = tables.why[left_out]
-    assert not (why == Reason.UNKNOWN).any() and not (why == Reason.NONE).any()
     message["left_out"] = {"entity": [codes[place] for place in left_out.tolist()], "reason": reasons(why)}
     return message

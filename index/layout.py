@@ -67,5 +67,7 @@ class Layout:
         return which, self._targets[place]
 
     def published(self, rows: list[Rows]) -> Rows:
-        """The union of some results of `spread`, ascending, each once, without the hidden row (which every spread touches)."""
+        """The union of some results of `spread`, ascending, each once, without the hidden row (which every spread
+        touches).
+        """
         return np.unique(rows[0] if len(rows) == 1 else np.concatenate(rows))[:-1]

@@ -23,6 +23,7 @@ from index.reasons import WORDS, Reason
 
 Floats = NDArray[np.float64]
 Reasons = NDArray[np.int8]
+Places = NDArray[np.int64]
 _FEW, _FRACTION = (
     24,
     48,
@@ -56,13 +57,14 @@ class Outline:
         self.row: Rows = np.concatenate(rows).astype(np.int64)
         self.scope = np.repeat(np.arange(len(rows)), sizes)
         self.n = len(self.row)
+        self.scopes_with_rows = [scope for scope, size in enumerate(sizes) if size]
         self.codes = [layout.codes[row] for row in self.row.tolist()]
         self.number_of: dict[str | None, int] = {scope: i for i, scope in enumerate(self.scopes)}
         self._by_row = np.argsort(self.row, kind="stable")  # CSR: the places of each row
         self._place_starts = np.searchsorted(self.row[self._by_row], np.arange(first, end + 1))
         self.shares = ranking.measure == "share"
 
-    def places_of(self, rows: Rows) -> NDArray[np.int64]:
+    def places_of(self, rows: Rows) -> Places:
         """The places whose measure may differ when these rows (ascending) have changed; ascending."""
         low, high = np.searchsorted(rows, (self.first, self.end))
         inside = rows[low:high]
@@ -113,7 +115,7 @@ class Tables:
         self._ranks: Ranks | None = None
         self._lists: dict[int, RankTable] = {}
 
-    def update(self, places: NDArray[np.int64], values: Floats, why: Reasons) -> tuple[list[TableMove], list[int]]:
+    def update(self, places: Places, values: Floats, why: Reasons) -> tuple[list[TableMove], list[int]]:
         """New measures of some places -> the moves, by scope, and the scopes whose tables differ (also those only in
         left_out).
         """
@@ -151,7 +153,7 @@ class Tables:
         decimals = self.outline.ranking.rank_decimals
         return values if decimals is None else np.rint(values * 10.0**decimals)
 
-    def _move(self, places: NDArray[np.int64], old: Floats, values: Floats) -> list[TableMove]:
+    def _move(self, places: Places, old: Floats, values: Floats) -> list[TableMove]:
         """A few moved places, one scope after the other."""
         outline = self.outline
         old_keys, new_keys = optional(self._keys(old)), optional(self._keys(values))
@@ -182,7 +184,7 @@ class Tables:
             table = self._lists[scope] = RankTable(self._keys(self.values[start:end]))
         return table
 
-    def _rank_afresh(self, places: NDArray[np.int64], old: Floats, values: Floats) -> list[TableMove]:
+    def _rank_afresh(self, places: Places, old: Floats, values: Floats) -> list[TableMove]:
         """Many moved places, all scopes in one pass."""
         outline = self.outline
         before = self.ranks()
@@ -223,7 +225,7 @@ class Tables:
             )
         return moves
 
-    def _shifts(self, places: NDArray[np.int64], before: Ranks, after: Ranks) -> tuple[NDArray[Any], ...]:
+    def _shifts(self, places: Places, before: Ranks, after: Ranks) -> tuple[NDArray[Any], ...]:
         """Runs of unmoved rows with the same shift: first and last old rank, shift, scope; by scope, then rank."""
         stays = before.rank > 0
         stays[places] = False

@@ -84,30 +84,31 @@ def read_update(update: Any, sheet: Sheet, row: int, number_of_node: Mapping[str
 
     `update`: a dict, or an object with such attributes (a decoded message).
     """
-    value, nodes, growth = _get(update, "value"), _get(update, "nodes"), _get(update, "growth")
+    value, nodes, growth = get(update, "value"), get(update, "nodes"), get(update, "growth")
     sheet.values[0, row] = _float(value)
     for name, node_value in nodes.items():
         number = number_of_node.get(name, 0)
         if number:
             sheet.values[number, row] = _float(node_value)
-    why = _get(update, "why")
+    why = get(update, "why")
     sheet.why[:, row] = Reason.UNKNOWN
     sheet.why[0, row] = CODES.get(why.get("value", ""), Reason.NONE)
     for kind_of_growth, name in zip(Kind, _GROWTHS, strict=True):
-        sheet.growth[kind_of_growth, 0, row] = _float(_get(growth, name))
+        sheet.growth[kind_of_growth, 0, row] = _float(get(growth, name))
         sheet.growth_why[kind_of_growth, 0, row] = CODES.get(why.get(name, ""), Reason.NONE)
-    sheet.coverage[row] = _get(update, "coverage")
-    sheet.status[row] = _STATUS_OF[_get(update, "status")]
-    days = _get(update, "days")
+    sheet.coverage[row] = get(update, "coverage")
+    sheet.status[row] = _STATUS_OF[get(update, "status")]
+    days = get(update, "days")
     sheet.days[row] = NO_DAYS if days is None else days
     same_nodes = len(nodes) == len(number_of_node) - 1 and all(name in number_of_node for name in nodes)
-    return same_nodes and bool(_get(update, "kind") == kind)
+    return same_nodes and bool(get(update, "kind") == kind)
 
 
 _STATUS_OF = {word: Status(code) for code, word in enumerate(STATUS_WORDS) if code}
 
 
-def _get(source: Any, name: str) -> Any:
+def get(source: Any, name: str) -> Any:
+    """A field of a dict, or of an object."""
     return source[name] if isinstance(source, Mapping) else getattr(source, name)
 
 

@@ -25,6 +25,7 @@ def list_letters(
     json: Json = False,
 ) -> None:
     """Count dead letters by reason, and list the latest."""
+
     with told():
         letters = list(read_letters(Settings(), Filter(reason=reason)))
         counts: dict[str, int] = {}
@@ -52,6 +53,7 @@ def show(
     json: Json = False,
 ) -> None:
     """One letter whole: why, where it came from, and its original bytes."""
+
     with told():
         for stored in read_letters(Settings(), Filter(position=position)):
             if json:
@@ -80,6 +82,7 @@ def replay_letters(
 
     Replaying the same letter twice is harmless: the second is a duplicate.
     """
+
     with told():
         chosen = list(read_letters(Settings(), Filter(reason=reason, position=position)))
         events, unreadable = repaired(chosen, set_field or [], repair)

@@ -15,7 +15,7 @@ from workers.follow import Follower
 from workers.live import show_live
 from workers.local.servers import Servers
 from workers.output import note
-from workers.run import prepare_topics
+from workers.prepare import prepare_topics
 from workers.scenario import Play, Rates, iter_batches, load
 from workers.settings import Settings
 

@@ -11,18 +11,8 @@ import orjson
 import typer
 from rich.console import Console
 
-from index.errors import IndexFault
-from state.errors import StateError
-from stream.errors import StreamError
-from workers.drained import NotDrainedError
-from workers.local.errors import LocalError
-from workers.verify.errors import VerifyError
-
 console = Console()
 notes = Console(stderr=True)
-
-# Errors whose text says what happened, where, and what to do.
-FOR_PEOPLE = (StateError, StreamError, IndexFault, LocalError, VerifyError, NotDrainedError, OSError, ValueError)
 
 
 def note(line: str) -> None:
@@ -41,8 +31,24 @@ def told() -> Iterator[None]:
     """Turn errors that name what to do into one line and exit code 1; others keep their traceback."""
     try:
         yield
-    except FOR_PEOPLE as error:
-        note(f"tidewatch: {error}")
-        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if not isinstance(error, _for_people()):
+            raise
+        note(f"tidewatch: {error}")
+        raise typer.Exit(1) from None
+
+
+def _for_people() -> tuple[type[Exception], ...]:
+    """Errors whose text says what happened, where, and what to do. Imported here: nobody waits for them otherwise."""
+    from index.errors import IndexFault
+    from state.errors import StateError
+    from stream.errors import StreamError
+    from workers.drained import NotDrainedError
+    from workers.local.errors import LocalError
+    from workers.verify.errors import VerifyError
+
+    return (StateError, StreamError, IndexFault, LocalError, VerifyError, NotDrainedError, OSError, ValueError)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from index.catalogue import Catalogue
-from stream.catalogue_log import publish_catalogue
-from stream.topics import EVENTS, ensure_topics
 from workers.app import make_app, run_app
 from workers.connect import make_ingest, make_redis
 from workers.health import Health
 from workers.index import IndexWorker, attach_agent, publish_missing_definitions
 from workers.ingest import IngestWorker
+from workers.prepare import prepare_topics
 from workers.retry import until_done
 from workers.settings import Settings
 
@@ -82,11 +80,3 @@ def wait_for_kafka(settings: Settings) -> None:
 
 async def _topics(settings: Settings) -> None:
     await asyncio.to_thread(prepare_topics, settings)
-
-
-def prepare_topics(settings: Settings) -> None:
-    """Create what is absent; a log made here begins with the catalogue. Errors: UnreachableError, CatalogueError."""
-    created = ensure_topics(settings.kafka, settings.partitions, options=settings.kafka_options)
-    if EVENTS in created:
-        catalogue = Catalogue.load(settings.catalogue)
-        publish_catalogue(settings.kafka, catalogue, list(range(settings.partitions)), settings.kafka_options)

@@ -14,7 +14,7 @@ from workers.crew import Crew
 from workers.drained import wait_until_drained
 from workers.feed import Outbox, Sent, play
 from workers.local.servers import Servers
-from workers.run import prepare_topics
+from workers.prepare import prepare_topics
 from workers.scenario import Play, Rates, iter_batches, load
 from workers.settings import Settings
 from workers.verify import Report, verify

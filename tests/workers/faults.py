@@ -1,12 +1,14 @@
 """A whole Tidewatch beside a test: real servers, workers as processes, a feed that flows, a watcher; and what must hold in the end.
 
-    with Trial(servers, folder) as trial:
-        trial.ingest("one"); trial.index("active")
-        trial.feed(seed=7)           # flows in a thread until `settle`, or until the play is over
-        ...                          # whatever goes wrong
-        trial.settle()               # drained, verified, balanced, and the watcher is content
+    stage = Stage(servers, folder, seed)          # one per module
+    trial = stage.trial("name of the test")       # the one of the last test if it ended well, else a new one from nothing
+    one, two = trial.ingest_workers(2)
+    trial.feed()                                  # flows in a thread until `settle`
+    ...                                           # whatever goes wrong
+    trial.settle()                                # drained, verified, balanced, and the watcher is content
 
-Each trial begins with empty topics and an empty Redis. Everything random comes from the seed, which is printed.
+So faults follow one another on a system that has a past, as in life, and a start is paid for once. All that is random
+comes from the seed and the test's name; both are printed.
 """
 
 import random
@@ -17,8 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
@@ -34,8 +35,7 @@ from workers.crew import Crew
 from workers.drained import wait_until_drained
 from workers.feed import Outbox, Sent, play
 from workers.local import Servers
-from workers.local.process import ChildProcess
-from workers.run import prepare_topics
+from workers.prepare import prepare_topics
 from workers.scenario import Play, Rates, Scenario, iter_batches, load
 from workers.settings import Settings
 from workers.verify import Report, verify
@@ -44,8 +44,8 @@ SYSTEM = "dti-2023"
 PARTITIONS = 4
 SESSION_S = 6  # the least that a broker allows: after so much silence Kafka gives a worker's share to others
 STILL_S = 30.0  # nothing moves for so long: it will not
+SEQS = 10_000_000  # sequence numbers of a source in one play: far fewer are used, and far more would be a jump
 RATES = Rates(duplicates=0.03, late=0.03, corrections=0.02, restatements=0.01, bad=0.03, odd=0.02)
-MARKS = {"accepted", "duplicate"}
 
 
 class Feed(threading.Thread):
@@ -92,78 +92,78 @@ class Feed(threading.Thread):
 
 
 class Trial:
-    """See the head of this file."""
+    """See the head of this file. Workers have names that are used once: `ingest-1`, `index-2`, ..."""
 
-    def __init__(self, servers: Servers, folder: Path, seed: int) -> None:
-        print(f"seed {seed}, folder {folder}")
-        self.servers, self.folder, self.seed = servers, folder, seed
-        self.random = random.Random(seed)
+    def __init__(self, servers: Servers, folder: Path) -> None:
+        """Empty topics, an empty Redis, nobody at work; the watcher looks on."""
+        self.servers, self.folder = servers, folder
+        self.random = random.Random(0)
+        self.began = time.monotonic()
+        self.settled = False
         self.settings = Settings(kafka=servers.kafka, redis=servers.redis, partitions=PARTITIONS)
-        self.catalogue = Catalogue.load(self.settings.catalogue)
-        self.scenario = load(self.catalogue, SYSTEM)
+        self.scenario = load(Catalogue.load(self.settings.catalogue), SYSTEM)
         self.redis = redis.Redis.from_url(servers.redis, decode_responses=True)
         wipe(servers)
         prepare_topics(self.settings)
         env = {"TIDEWATCH_SESSION_S": str(SESSION_S), "TIDEWATCH_GROUP": f"ingest-{uuid4()}"}
         self.crew = Crew(folder / "workers", servers.kafka, servers.redis, env)
-        self.watcher = Watcher(servers.kafka, SYSTEM)
         self.feeds: list[Feed] = []
-        self.extra = 0  # events that were sent by hand
-        self.expected: Counter[str] | None = Counter()  # of those; None: not foreseen, only the sum must be right
+        self.by_hand: Counter[str] = Counter()  # outcome of the events that no feed sent, as the counts name it
+        self._numbers: Counter[str] = Counter()
         self._ends = Ends(servers.kafka)
-
-    def __enter__(self) -> Self:
+        self.watcher = Watcher(servers.kafka, SYSTEM)
         self.watcher.__enter__()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End everybody."""
         for feed in self.feeds:
             feed.ended.set()
             feed.join()
         for worker in self.crew.workers.values():
             worker.send(signal.SIGCONT)
-        if kind is not None:
-            for log in sorted(self.crew.folder.glob("*.log")):
-                print(f"--- {log.name}\n{log.read_text(errors='replace')[-6000:]}")
         self.crew.stop()
-        self.watcher.__exit__(kind, error, trace)
+        self.watcher.__exit__(None, None, None)
         self._ends.close()
         self.redis.close()
 
     # --- who works ----------------------------------------------------------------------------------------------------
 
-    def ingest(self, name: str, *, ready: bool = True, **env: str) -> ChildProcess:
-        """Start an ingest worker; with `ready`, wait until it owns something."""
-        worker = self.crew.start(name, "ingest", env=env)
-        if ready:
-            self.until_log(name, "acquired")
-        return worker
+    def start(self, what: str, **env: str) -> str:
+        """Start an `ingest` or `index` worker; returns its name."""
+        self._numbers[what] += 1
+        name = f"{what}-{self._numbers[what]}"
+        self.crew.start(name, what, env=env)
+        return name
 
-    def index(self, name: str, *, ready: bool = True, **env: str) -> ChildProcess:
-        """Start an index worker; with `ready`, wait until it runs the system."""
-        worker = self.crew.start(name, "index", env=env)
-        if ready:
-            self.until_log(name, "running  ")
-        return worker
+    def running(self, what: str) -> list[str]:
+        """Names of the workers of that sort, eldest first."""
+        return [name for name in self.crew.workers if name.startswith(what)]
 
-    def until_log(self, name: str, *texts: str, times: int = 1, timeout_s: float = 30.0) -> str:
-        """Wait until a line of the worker's log holds all `texts`, `times` times; returns the last such line."""
+    def ingest_workers(self, n: int) -> list[str]:
+        """Start or end some until there are `n`; returns when all partitions are owned, and each worker has some."""
+        self._number("ingest", n)
+        eventually(self.shared_out, STILL_S, lambda: self.logs("ingest"))
+        self.note(f"ingest workers: {', '.join(self.running('ingest'))}")
+        return self.running("ingest")
 
-        def look() -> str:
-            found = self.lines(name, *texts)
-            return found[-1] if len(found) >= times else ""
+    def index_workers(self, n: int) -> list[str]:
+        """The same of index workers; returns when one of them runs the system, and that one first."""
+        self._number("index", n)
+        eventually(self.active, STILL_S, lambda: self.logs("index"))
+        self.note(f"index workers: {', '.join(self.running('index'))}; {self.active()} runs {SYSTEM}")
+        return sorted(self.running("index"), key=lambda name: name != self.active())
 
-        return eventually(look, timeout_s, lambda: self.crew.log(name)[-2000:])
+    def _number(self, what: str, n: int) -> None:
+        held = self.running(what)
+        for name in held[n:]:
+            assert self.crew.end(name) == 0
+        for _ in range(len(held), n):
+            self.start(what)
 
-    def lines(self, name: str, *texts: str) -> list[str]:
-        """Lines of a worker's log that hold all `texts`."""
-        return [line for line in self.crew.log(name).splitlines() if all(text in line for text in texts)]
-
-    def signal(self, name: str, number: int) -> None:
-        """Send a signal to a worker."""
-        self.crew.workers[name].send(number)
+    def shared_out(self) -> bool:
+        """Whether each partition is owned by exactly one ingest worker, by their logs, and each of them has some."""
+        owned = [self.owned(name) for name in self.running("ingest")]
+        return all(owned) and sorted(p for mine in owned for p in mine) == list(range(PARTITIONS))
 
     def owned(self, name: str) -> set[int]:
         """The partitions that an ingest worker owns, by its log."""
@@ -176,7 +176,38 @@ class Trial:
                 held.discard(int(found[0][10:]))
         return held
 
-    def stop_in_mid_batch(self, name: str, *, timeout_s: float = 20.0) -> None:
+    def active(self) -> str:
+        """The index worker that runs the system, by their logs; empty if none does, or several say so."""
+        found = []
+        for name in self.running("index"):
+            said = self.lines(name, "] running ", "] reconciling ", "] stopped system ")
+            if said and "] running " in said[-1]:
+                found.append(name)
+        return found[0] if len(found) == 1 else ""
+
+    def lines(self, name: str, *texts: str) -> list[str]:
+        """Lines of a worker's log that hold any of `texts`."""
+        return [line for line in self.crew.log(name).splitlines() if any(text in line for text in texts)]
+
+    def until_log(self, name: str, text: str, times: int = 1, timeout_s: float = STILL_S) -> str:
+        """Wait until `times` lines of the worker's log hold `text`; returns the last of them."""
+
+        def look() -> str:
+            found = self.lines(name, text)
+            return found[-1] if len(found) >= times else ""
+
+        return eventually(look, timeout_s, lambda: self.logs(name))
+
+    def logs(self, name: str) -> str:
+        """The ends of the logs whose names begin so."""
+        logs = sorted(self.crew.folder.glob(f"{name}*.log"), key=lambda log: log.stat().st_mtime)
+        return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in logs)
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to a worker."""
+        self.crew.workers[name].send(number)
+
+    def stop_in_mid_batch(self, name: str, *, timeout_s: float = STILL_S) -> None:
         """SIGSTOP an ingest worker at a moment when events of a partition of its own wait for it."""
 
         def caught() -> bool:
@@ -189,46 +220,41 @@ class Trial:
             return False
 
         eventually(caught, timeout_s)
+        self.note(f"stopped {name} in mid-batch")
 
-    def stop_in_mid_transaction(self, name: str, *, timeout_s: float = 20.0) -> None:
-        """SIGSTOP an index worker at a moment when its transaction is open: records are there that no reader may see."""
+    def stop_in_mid_transaction(self, name: str, *, timeout_s: float = STILL_S) -> None:
+        """SIGSTOP an index worker at a moment when its transaction is open: its records stand there, and nobody sees them."""
 
         def caught() -> bool:
             self.pause()
             self.signal(name, signal.SIGSTOP)
-            # A commit that was on its way is finished within milliseconds: what is still open then stays open.
+            # A commit that was on its way is finished within milliseconds: what is open in every look stays so.
             if all(self._ends.hidden() for _ in range(10)):
                 return True
             self.signal(name, signal.SIGCONT)
             return False
 
         eventually(caught, timeout_s)
+        self.note(f"stopped {name} in mid-transaction")
+
+    def note(self, what: str) -> None:
+        """Print what happens, for whoever reads the report of a failure."""
+        print(f"{time.monotonic() - self.began:7.2f} s  {what}")
 
     def pause(self) -> None:
-        """A random moment, so that a fault does not always meet the same step."""
+        """A moment of random length, so that a fault does not always meet the same step."""
         time.sleep(self.random.uniform(0, 0.05))
 
     # --- what flows ---------------------------------------------------------------------------------------------------
 
-    def feed(
-        self,
-        *,
-        days: int | None = None,
-        days_per_second: float = 40.0,
-        density: float = 0.02,
-        cities: int = 40,
-        first_seq: int = 1,
-        rates: Rates = RATES,
-        array: int = 1,
-    ) -> Feed:
-        """Begin to play; ends with the play, or at `finish`."""
+    def feed(self, *, days_per_second: float = 25.0, density: float = 0.02, cities: int = 40, array: int = 1) -> Feed:
+        """Begin to play what no earlier feed sent; ends with the play (820 days), or when the test settles."""
         chosen = Play(
             seed=self.random.randrange(2**32),
-            rates=rates,
+            rates=RATES,
             density=density,
-            days=days,
             cities=cities,
-            first_seq=first_seq,
+            first_seq=1 + len(self.feeds) * SEQS,
             array=array,
         )
         feed = Feed(self.servers.kafka, self.scenario, chosen, days_per_second)
@@ -273,6 +299,7 @@ class Trial:
                 shutil.copyfile(there, here)
         before()
         server.start()
+        self.note("Redis has gone back")
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -280,33 +307,64 @@ class Trial:
         """End the feeds, wait until everything is published; returns the last revision."""
         for feed in self.feeds:
             feed.finish()
-        wait_until_drained(
+        reached = wait_until_drained(
             self.servers.kafka, self.servers.redis, self.ends(), [SYSTEM], timeout_s=STILL_S, check=self.crew.check
         )
-        return self.watcher.revision
+        self.note(f"drained at revision {reached[SYSTEM]}")
+        return reached[SYSTEM]
 
     def settle(self) -> Report:
-        """All that must hold after any fault, once it is over: see docs/reliability of DESIGN section 1."""
-        self.drained()
+        """What must hold after any fault: no difference, every event counted once, and the watcher is content."""
+        revision = self.drained()
+        eventually(lambda: self.watcher.wrong or (self.watcher.revision >= revision and self.watcher.at_rest()), STILL_S)
         self.watcher.check()
+        self.note("at rest")
         report = verify(self.servers.kafka, self.servers.redis, SYSTEM)
         assert report.ok, [tuple(each) for each in report.differences[:10]]
         assert report.at_rest
         assert report.offsets == self.ends() == self.offsets()
         self.watcher.content(report.revision)
         counts = Counter(report.counts)
-        sent = self.extra + sum(feed.finish().events for feed in self.feeds)
-        assert sent == sum(counts.values()), f"sent {sent}, counted {sum(counts.values())}: {dict(counts)}"
-        if self.expected is not None:
-            expected = sum((feed.expected for feed in self.feeds), self.expected)
-            assert counts == expected
-        letters = dead_letters(self.servers.kafka)
-        assert sum(n for name, n in counts.items() if name not in MARKS) == len(letters)
-        assert Counter(f"rejected:{reason}" for reason in letters.values()) == Counter(
-            {name: n for name, n in counts.items() if name not in MARKS}
-        )
+        assert sum(feed.finish().events for feed in self.feeds) + sum(self.by_hand.values()) == sum(counts.values())
+        assert counts == sum((feed.expected for feed in self.feeds), self.by_hand)
+        letters = Counter(f"rejected:{reason}" for reason in dead_letters(self.servers.kafka).values())
+        assert letters == Counter({name: n for name, n in counts.items() if name not in ("accepted", "duplicate")})
         self.crew.check()
+        self.note(f"settled: revision {report.revision}, {dict(report.compared)}")
+        self.settled = True
         return report
+
+
+class Stage:
+    """Trials on the same servers, one after the other; see the head of this file."""
+
+    def __init__(self, servers: Servers, folder: Path, seed: int) -> None:
+        self._servers, self._folder, self._seed = servers, folder, seed
+        self._trial: Trial | None = None
+        self._number = 0
+
+    def trial(self, name: str) -> Trial:
+        """For the test of that name."""
+        if self._trial is None or not self._trial.settled:
+            self.close()
+            self._number += 1
+            if not self._servers.redis_server.running():
+                self._servers.redis_server.start()
+            self._trial = Trial(self._servers, self._folder / str(self._number))
+        trial = self._trial
+        print(
+            f"seed {self._seed}, logs in {trial.crew.folder}, offsets {trial.offsets()}, revision {trial.watcher.revision}"
+        )
+        trial.random.seed(f"{self._seed}/{name}")
+        trial.began = time.monotonic()
+        trial.settled = False
+        return trial
+
+    def close(self) -> None:
+        """End everybody."""
+        if self._trial is not None:
+            self._trial.close()
+            self._trial = None
 
 
 def wipe(servers: Servers) -> None:
@@ -334,9 +392,7 @@ class Ends:
 
     def of_events(self) -> dict[int, int]:
         """Next offset of each partition of `indicator-events`."""
-        return {
-            p: self._all.get_watermark_offsets(TopicPartition(EVENTS, p), timeout=10)[1] for p in range(PARTITIONS)
-        }
+        return {p: self._all.get_watermark_offsets(TopicPartition(EVENTS, p), timeout=10)[1] for p in range(PARTITIONS)}
 
     def hidden(self) -> int:
         """How many records of the outputs lie behind the last stable offset: of a transaction that is not ended."""

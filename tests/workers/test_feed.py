@@ -20,7 +20,7 @@ from workers.connect import make_redis
 from workers.feed import Outbox, Sent, play
 from workers.feed_file import send_file
 from workers.local import Servers
-from workers.run import prepare_topics
+from workers.prepare import prepare_topics
 from workers.scenario import Play, Rates, Scenario, iter_batches, load
 from workers.settings import REPOSITORY, Settings
 

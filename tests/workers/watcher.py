@@ -49,8 +49,7 @@ class Parts:
         """Whether as many have come as the revision says."""
         said = self.revision
         return said is not None and (
-            (said["updates"], said["deltas"], said["tables"])
-            == (len(self.updates), len(self.deltas), len(self.tables))
+            (said["updates"], said["deltas"], said["tables"]) == (len(self.updates), len(self.deltas), len(self.tables))
         )
 
     def count(self) -> str:
@@ -72,6 +71,8 @@ class Watcher:
         self.seen: Counter[str] = Counter()  # records by topic
         self._tables: dict[str, dict[str, Any] | None] = {}  # as compacted: None after a tombstone
         self._compacted: dict[str, dict[str, Any] | None] = {}  # the same of updates
+        self._moved_in: dict[str, int] = {}  # table -> revision of its last delta
+        self._table_of_revision: dict[str, int] = {}  # table -> revision of the last whole one
         self._pending: dict[int, Parts] = {}
         self._in_topic: dict[str, int] = {}  # the last revision met in each topic
         self._ended = threading.Event()
@@ -116,14 +117,26 @@ class Watcher:
         assert not self._pending, {number: parts.count() for number, parts in self._pending.items()}
         for key, table in self._tables.items():
             if table is None:
-                self._hold(not self.rows.get(key), f"{key}: removed, and the deltas leave {len(self.rows.get(key, ()))} rows")
+                self._hold(
+                    not self.rows.get(key), f"{key}: removed, and the deltas leave {len(self.rows.get(key, ()))} rows"
+                )
             else:
                 self._compare_table(key, table, "at rest")
         for key, rows in self.rows.items():
-            self._hold(not rows or key in self._tables, f"{key}: the deltas give {len(rows)} rows, no table is published")
+            self._hold(
+                not rows or key in self._tables, f"{key}: the deltas give {len(rows)} rows, no table is published"
+            )
         for key, update in self._compacted.items():
-            self._hold(update is None or self.updates[key] == update, f"{key}: the last update is not the last revision's")
+            self._hold(
+                update is None or self.updates[key] == update, f"{key}: the last update is not the last revision's"
+            )
         self.check()
+
+    def at_rest(self) -> bool:
+        """Whether nothing is under way, and each whole table is as new as its last delta: they lag by a second."""
+        return not self._pending and all(
+            self._table_of_revision.get(key, 0) >= revision for key, revision in list(self._moved_in.items())
+        )
 
     def check(self) -> None:
         """Assert that nothing was wrong so far."""
@@ -159,13 +172,13 @@ class Watcher:
         if raw is None:  # a tombstone names no revision
             self._hold(topic in (UPDATES, RANKINGS), f"{topic} {key}: a tombstone")
             (self._compacted if topic == UPDATES else self._tables)[key] = None
+            if topic == RANKINGS:
+                self._moved_in.pop(key, None)
             return
         value = json.loads(raw)
         number = value["revision"]
         self._hold(value["system"] == self.system, f"{topic} {key}: of system {value['system']}")
-        self._hold(
-            number > self.revision, f"{topic} {key}: revision {number} after revision {self.revision} was whole"
-        )
+        self._hold(number > self.revision, f"{topic} {key}: revision {number} after revision {self.revision} was whole")
         last = self._in_topic.get(topic, 0)
         self._hold(number >= last, f"{topic} {key}: revision {number} behind {last}")
         self._in_topic[topic] = number
@@ -178,12 +191,18 @@ class Watcher:
             return
         into = {UPDATES: parts.updates, DELTAS: parts.deltas, RANKINGS: parts.tables}[topic]
         if key in into:
-            self._hold(False, f"{topic} {key}: twice in revision {number}, {'the same' if into[key] == value else 'another value'}")
+            self._hold(
+                False,
+                f"{topic} {key}: twice in revision {number}, {'the same' if into[key] == value else 'another value'}",
+            )
         into[key] = value
         if topic == UPDATES:
             self._compacted[key] = value
         elif topic == RANKINGS:
             self._tables[key] = value
+            self._table_of_revision[key] = number
+        elif topic == DELTAS:
+            self._moved_in[key] = number
 
     # --- one revision after the other ---------------------------------------------------------------------------------
 
@@ -222,7 +241,9 @@ class Watcher:
             self._hold(new[what] >= old[what], f"{name}: {what} goes back from {old[what]} to {new[what]}")
         if new["offsets"] == old["offsets"]:
             for what in ("counts", "watermark"):
-                self._hold(new[what] == old[what], f"{name}: other {what} at the same offsets: {old[what]}, {new[what]}")
+                self._hold(
+                    new[what] == old[what], f"{name}: other {what} at the same offsets: {old[what]}, {new[what]}"
+                )
 
     def _apply(self, key: str, delta: dict[str, Any]) -> None:
         where, moved, rows = f"revision {delta['revision']} delta {key}", delta["moved"], self.rows.setdefault(key, {})
@@ -252,8 +273,13 @@ class Watcher:
         mine = sorted(((entity, rank, value) for entity, (rank, value) in rows.items()), key=lambda r: (r[1], r[0]))
         if listed != mine:
             shown = [pair for pair in zip(listed, mine, strict=False) if pair[0] != pair[1]][:2]
-            self._hold(False, f"{where}: {len(listed)} rows, {len(mine)} by the deltas; (table, deltas) first differ at {shown}")
-        before = self.rows.get("/".join([table["ranking"], _predecessor(table["period"]), *filter(None, [table["scope"]])]), {})
+            self._hold(
+                False,
+                f"{where}: {len(listed)} rows, {len(mine)} by the deltas; (table, deltas) first differ at {shown}",
+            )
+        before = self.rows.get(
+            "/".join([table["ranking"], _predecessor(table["period"]), *filter(None, [table["scope"]])]), {}
+        )
         for (entity, rank, _), change in zip(listed, columns["change"], strict=True):
             was = before.get(entity)
             expected = None if was is None else was[0] - rank
