@@ -123,6 +123,25 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         check(self, file)
         return self
 
+    def refuses(self, newer: Catalogue) -> str | None:
+        """Why `newer` may not follow this catalogue, None if it may.
+
+        Cells written before must keep their meaning: what an indicator known to both counts, in which unit, and in
+        which local time its days and months lie. Whatever else changes, or comes and goes, is fine.
+        """
+        if newer.version <= self.version:
+            return f"version {newer.version} is not above {self.version}"
+        if newer.timezone != self.timezone:
+            return f"the time zone changes from {self.timezone} to {newer.timezone}"
+        known = {i.code: i for i in self.indicators}
+        for indicator in newer.indicators:
+            before = known.get(indicator.code)
+            if before is not None and (before.kind, before.decimals, bool(before.industries)) != (
+                indicator.kind, indicator.decimals, bool(indicator.industries),
+            ):  # fmt: skip
+                return f"{indicator.code} changes its kind, its decimals, or whether it has industries"
+        return None
+
     @cached_property
     def digest(self) -> str:
         """sha256 of the canonical JSON, hexadecimal."""

@@ -47,7 +47,7 @@ class _Numbers(dict[Period, int]):
 class _Row(dict[str, int]):
     """Field -> slot of one row; a field that is asked for the first time gets one."""
 
-    __slots__ = ("city", "is_days", "key", "period", "store")
+    __slots__ = ("city", "days", "is_days", "key", "number", "period", "store")
 
     def __init__(self, store: CellStore, key: str) -> None:
         self.store = store
@@ -60,6 +60,8 @@ class _Row(dict[str, int]):
         self.is_days = sort == "days"
         if sort not in ("cells", "days") or (self.is_days and self.period.grain is not Grain.MONTH):
             raise CorruptCellError(key, "", "is neither cells:<period>:<city> nor days:<month>:<city>")
+        self.days = self.period.days()
+        self.number = store._numbers[self.period]
         self.city = store._known("city", city, store.catalogue.city_index, key)
 
     def __missing__(self, field: str) -> int:
@@ -69,34 +71,23 @@ class _Row(dict[str, int]):
         return slot
 
     def _cell_slot(self, field: str) -> int:
-        store, catalogue = self.store, self.store.catalogue
-        code, slash, industry_code = field.partition("/")
-        if not slash:
-            raise CorruptCellError(self.key, field, "is not indicator/industry")
-        indicator = store._known("indicator", code, catalogue.indicator_index, self.key)
-        if self.city < 0 or indicator < 0:
+        store = self.store
+        known = store._cell_fields.get(field)
+        indicator, industry, is_stock = known if known is not None else store._read_cell_field(self.key, field)
+        if self.city < 0 or industry < 0:
             return _DROPPED
-        industry = store._known("industry", industry_code, catalogue.industry_index[indicator], self.key)
-        if industry < 0:
-            return _DROPPED
-        if catalogue.indicators[indicator].kind == "stock":
+        if is_stock:
             return _FIRST_STOCK - store._stocks.open(self.period, self.city, indicator, industry)
-        return store._slots.open(store._numbers[self.period], self.city, indicator, industry)
+        return store._slots.open(self.number, self.city, indicator, industry)
 
     def _day_slot(self, field: str) -> int:
-        store, catalogue = self.store, self.store.catalogue
-        code, _, text = field.rpartition("@")
-        try:
-            day = parse_day(text)
-        except ValueError:
-            day = None
-        if day is None or day not in self.period.days():
-            raise CorruptCellError(self.key, field, "is not indicator@YYYY-MM-DD of this month")
-        indicator = store._known("indicator", code, catalogue.indicator_index, self.key)
+        store = self.store
+        known = store._day_fields.get(field)
+        indicator, day = known if known is not None else store._read_day_field(self.key, field)
+        if day not in self.days:
+            raise CorruptCellError(self.key, field, "is a day of another month")
         if self.city < 0 or indicator < 0:
             return _DROPPED
-        if catalogue.indicators[indicator].kind == "stock":
-            raise CorruptCellError(self.key, field, "is a day of a stock; only flows have days")
         return store._slots.open(day, self.city, indicator, Slots.DAY)
 
 
@@ -110,6 +101,8 @@ class CellStore:
         self._slots = Slots()
         self._stocks = Stocks(self._numbers)
         self._rows: dict[Partition, dict[str, _Row]] = {}
+        self._cell_fields: dict[str, tuple[int, int, bool]] = {}  # indicator, industry (-1: dropped), whether a stock
+        self._day_fields: dict[str, tuple[int, int]] = {}  # indicator (-1: dropped), epoch day
         self._drops = False
 
     @property
@@ -212,6 +205,30 @@ class CellStore:
     ) -> Changes:
         flows, days = self._slots.put(slots, values, exists)
         return Changes(self.periods, flows, self._stocks.update(entries), days)
+
+    def _read_cell_field(self, row: str, field: str) -> tuple[int, int, bool]:
+        code, slash, industry_code = field.partition("/")
+        if not slash:
+            raise CorruptCellError(row, field, "is not indicator/industry")
+        catalogue = self.catalogue
+        indicator = self._known("indicator", code, catalogue.indicator_index, row)
+        if indicator < 0:
+            return -1, -1, False
+        industry = self._known("industry", industry_code, catalogue.industry_index[indicator], row)
+        parsed = self._cell_fields[field] = (indicator, industry, catalogue.indicators[indicator].kind == "stock")
+        return parsed
+
+    def _read_day_field(self, row: str, field: str) -> tuple[int, int]:
+        code, _, text = field.rpartition("@")
+        try:
+            day = parse_day(text)
+        except ValueError as error:
+            raise CorruptCellError(row, field, f"is not indicator@day ({error})") from None
+        indicator = self._known("indicator", code, self.catalogue.indicator_index, row)
+        if indicator >= 0 and self.catalogue.indicators[indicator].kind == "stock":
+            raise CorruptCellError(row, field, "is a day of a stock; only flows have days")
+        parsed = self._day_fields[field] = (indicator, day)
+        return parsed
 
     def _known(self, what: str, code: str, numbers: dict[str, int], row: str) -> int:
         """The number of a code; -1 if our catalogue dropped it; NewerCatalogueError if it may be too old to know it."""

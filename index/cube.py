@@ -124,8 +124,7 @@ def _by(keys: NDArray[np.int32]) -> Iterator[tuple[int, slice | NDArray[np.int64
         return
     order = np.argsort(keys, kind="stable")
     different, starts = np.unique(keys[order], return_index=True)
-    for key, places in zip(different.tolist(), np.split(order, starts[1:]), strict=True):
-        yield key, places
+    yield from zip(different.tolist(), np.split(order, starts[1:]), strict=True)
 
 
 def _safe_steps(delta: NDArray[np.int64]) -> list[slice]:

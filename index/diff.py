@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import Struct, field
 
-from index.tables import Outline, TableMove, Tables, optional, reasons
+from index.outline import Outline
+from index.tables import TableMove, Tables, optional, reasons
 from index.updates import Update
 
 

@@ -70,4 +70,9 @@ class Layout:
         """The union of some results of `spread`, ascending, each once, without the hidden row (which every spread
         touches).
         """
-        return np.unique(rows[0] if len(rows) == 1 else np.concatenate(rows))[:-1]
+        together = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        if len(together) < self.size // 8:
+            return np.unique(together)[:-1]
+        flags = np.zeros(self.size, np.bool_)
+        flags[together] = True
+        return np.flatnonzero(flags[: self.total])

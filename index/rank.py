@@ -119,10 +119,7 @@ def rank_all(keys: NDArray[np.float64], scope: NDArray[np.int64], starts: NDArra
     """
     m = len(keys)
     falling = np.where(np.isnan(keys), np.inf, -keys)
-    if len(starts) == 2:
-        order = np.argsort(falling, kind="stable")
-    else:
-        order = np.lexsort((falling, scope))
+    order = np.argsort(falling, kind="stable") if len(starts) == 2 else np.lexsort((falling, scope))
     ordered = falling[order]
     place = np.arange(m)
     begins = np.empty(m, np.bool_)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from index.growth import Kind
 from index.layout import Rows
+from index.outline import Outline
 from index.periods import Period
 from index.reasons import Reason
-from index.tables import Outline, Tables
+from index.tables import Tables
 
 
 class Status(IntEnum):
@@ -39,8 +40,8 @@ class Sheet:
     """
 
     __slots__ = (
-        "closes_us", "coverage", "days", "exists", "force", "growth", "growth_why", "is_open", "n_days", "name", "period",
-        "present", "status", "tables", "values", "why",
+        "closes_us", "coverage", "days", "exists", "force", "growth", "growth_why", "is_open", "n_days", "name",
+        "period", "present", "status", "tables", "values", "why",
     )  # fmt: skip
 
     def __init__(

@@ -21,36 +21,40 @@ class Slots:
         self.n = 0
         self.values = np.zeros(1024, np.int64)
         self.exists = np.zeros(1024, np.bool_)
-        self._when = np.zeros(1024, np.int32)
-        self._city = np.zeros(1024, np.int32)
-        self._indicator = np.zeros(1024, np.int32)
-        self._industry = np.zeros(1024, np.int32)
+        self._coordinates = np.zeros((4, 1024), np.int32)  # when, city, indicator, industry
+        self._opened: list[int] = []  # coordinates of the newest slots, flat: a list grows faster than arrays
 
     def open(self, when: int, city: int, indicator: int, industry: int) -> int:
         """A new slot.
 
         Of a cell (`when` = number of its period) or, with industry = DAY, of a day cell (`when` = epoch day).
         """
-        slot = self.n
-        if slot == len(self.values):
-            for name in ("values", "exists", "_when", "_city", "_indicator", "_industry"):
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate((old, np.zeros_like(old))))
-        self.n = slot + 1
-        self._when[slot] = when
-        self._city[slot] = city
-        self._indicator[slot] = indicator
-        self._industry[slot] = industry
-        return slot
+        self._opened += (when, city, indicator, industry)
+        self.n += 1
+        return self.n - 1
+
+    def _settle(self) -> None:
+        """Move the coordinates of newly opened slots into the columns."""
+        if not self._opened:
+            return
+        opened = np.array(self._opened, np.int32).reshape(-1, 4).T
+        self._opened.clear()
+        while self.n > len(self.values):
+            self.values = np.concatenate((self.values, np.zeros_like(self.values)))
+            self.exists = np.concatenate((self.exists, np.zeros_like(self.exists)))
+            self._coordinates = np.concatenate((self._coordinates, np.zeros_like(self._coordinates)), axis=1)
+        self._coordinates[:, self.n - opened.shape[1] : self.n] = opened
 
     def existing(self) -> NDArray[np.int64]:
         """The slots that hold a cell."""
+        self._settle()
         return np.flatnonzero(self.exists[: self.n])
 
     def put(
         self, slots: NDArray[np.int64], values: NDArray[np.int64], exists: NDArray[np.bool_]
     ) -> tuple[Amounts, DayAmounts]:
         """Set slots, each once, and return what differs from before. A slot that goes has value 0."""
+        self._settle()
         new = exists.astype(np.int8) - self.exists[slots]
         delta = values - self.values[slots]
         differs = (delta != 0) | (new != 0)
@@ -64,8 +68,7 @@ class Slots:
         self, slots: NDArray[np.int64], delta: NDArray[np.int64], new: NDArray[np.int8]
     ) -> tuple[Amounts, DayAmounts]:
         """The differences with the coordinates of their cells: cells, day cells."""
-        when, city = self._when[slots], self._city[slots]
-        indicator, industry = self._indicator[slots], self._industry[slots]
+        when, city, indicator, industry = self._coordinates.take(slots, axis=1)
         day = industry == self.DAY
         cell = ~day
         return (

@@ -17,10 +17,11 @@ from index.definition import Definition
 from index.growth import Growth, Kind, share
 from index.layout import Layout
 from index.normalise import Base
+from index.outline import Outline, Places
 from index.periods import Period
 from index.rankings import Ranking
 from index.sheet import Sheet
-from index.tables import Outline, Places, Tables
+from index.tables import Tables
 from index.tree import ROOT
 
 _GROWTH_OF_MEASURE = {"pop": Kind.POP, "yoy": Kind.YOY, "mean_yoy": Kind.MEAN_YOY, "to_date": Kind.TO_DATE}

@@ -16,74 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.layout import Layout, Rows
+from index.outline import Outline, Places
 from index.rank import Ranks, RankTable, Shift, rank_all
-from index.rankings import Ranking
 from index.reasons import WORDS, Reason
 
 Floats = NDArray[np.float64]
 Reasons = NDArray[np.int8]
-Places = NDArray[np.int64]
-_FEW, _FRACTION = (
-    24,
-    48,
-)  # afresh costs about as much as 24 + places/48 single moves (measured at 351 and 40,000 cities)
-
-
-class Outline:
-    """The places of a ranking, the same in every period.
-
-    `parent`: row of the entity that a share divides by, per scope; -1: none.
-    """
-
-    def __init__(self, ranking: Ranking, layout: Layout, nation: str | None) -> None:
-        """Scopes in code order."""
-        self.ranking = ranking
-        first, end = layout.range_of_kind[ranking.rows]
-        self.first, self.end = first, end
-        self.scopes: list[str | None] = [None]
-        rows = [np.arange(first, end)]
-        whole = nation
-        if ranking.scope is not None:
-            begin, stop = layout.range_of_kind[ranking.scope]
-            groups = layout.codes[begin:stop]
-            self.scopes = list(groups)
-            rows = [layout.members[group] for group in groups]
-            self.parent = np.arange(begin, stop)
-        else:
-            self.parent = np.array([layout.row_of[whole] if whole is not None else -1])
-        sizes = [len(r) for r in rows]
-        self.starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
-        self.row: Rows = np.concatenate(rows).astype(np.int64)
-        self.scope = np.repeat(np.arange(len(rows)), sizes)
-        self.n = len(self.row)
-        self.scopes_with_rows = [scope for scope, size in enumerate(sizes) if size]
-        self.codes = [layout.codes[row] for row in self.row.tolist()]
-        self.number_of: dict[str | None, int] = {scope: i for i, scope in enumerate(self.scopes)}
-        self._by_row = np.argsort(self.row, kind="stable")  # CSR: the places of each row
-        self._place_starts = np.searchsorted(self.row[self._by_row], np.arange(first, end + 1))
-        self.shares = ranking.measure == "share"
-
-    def places_of(self, rows: Rows) -> Places:
-        """The places whose measure may differ when these rows (ascending) have changed; ascending."""
-        low, high = np.searchsorted(rows, (self.first, self.end))
-        inside = rows[low:high]
-        if self.ranking.scope is None:
-            places = inside - self.first
-            return np.arange(self.n) if self.shares and self.parent[0] in rows else places
-        chosen = np.zeros(self.n, np.bool_) if self.shares or len(inside) > 8 else None
-        counts = self._place_starts[inside - self.first + 1] - self._place_starts[inside - self.first]
-        ends = np.cumsum(counts)
-        where = np.arange(int(counts.sum())) - np.repeat(
-            ends - counts - self._place_starts[inside - self.first], counts
-        )
-        places = self._by_row[where]
-        if chosen is None:
-            return np.sort(places)
-        chosen[places] = True
-        if self.shares:
-            chosen |= np.isin(self.parent, rows)[self.scope]
-        return np.flatnonzero(chosen)
+# Ranking afresh costs about as much as 24 + places/48 single moves (measured at 351 and 40,000 cities).
+_FEW, _FRACTION = 24, 48
+_UNKNOWN = int(Reason.UNKNOWN)
 
 
 class TableMove(NamedTuple):
@@ -111,7 +52,7 @@ class Tables:
         """All places missing, for a reason not known."""
         self.outline = outline
         self.values: Floats = np.full(outline.n, np.nan)
-        self.why: Reasons = np.full(outline.n, Reason.UNKNOWN, np.int8)
+        self.why: Reasons = np.full(outline.n, _UNKNOWN, np.int8)
         self._ranks: Ranks | None = None
         self._lists: dict[int, RankTable] = {}
 
@@ -121,12 +62,12 @@ class Tables:
         """
         old, old_why = self.values[places], self.why[places]
         moved = old.view(np.int64) != values.view(np.int64)
-        other_reason = (old_why != why) & (old_why != Reason.UNKNOWN)
+        other_reason = (old_why != why) & (old_why != _UNKNOWN)
         differs = moved | other_reason
         self.why[places] = why
         if not differs.any():
             return [], []
-        scopes = np.unique(self.outline.scope[places[differs]]).tolist()
+        scopes = sorted(set(self.outline.scope[places[differs]].tolist()))
         if not moved.any():
             return [], scopes
         places, old, values = places[moved], old[moved], values[moved]
@@ -140,14 +81,6 @@ class Tables:
             outline = self.outline
             self._ranks = rank_all(self._keys(self.values), outline.scope, outline.starts)
         return self._ranks
-
-    def size(self, scope: int) -> int:
-        """Rows in the table of a scope."""
-        table = self._lists.get(scope)
-        if table is not None:
-            return len(table)
-        start, end = self.outline.starts[scope : scope + 2]
-        return int(np.count_nonzero(~np.isnan(self.values[start:end])))
 
     def _keys(self, values: Floats) -> Floats:
         decimals = self.outline.ranking.rank_decimals
@@ -243,10 +176,7 @@ class Tables:
 
 def optional(values: Floats) -> list[float | None]:
     """As Python floats, None for NaN."""
-    result: list[float | None] = values.tolist()
-    for place in np.flatnonzero(np.isnan(values)).tolist():
-        result[place] = None
-    return result
+    return [None if value != value else value for value in values.tolist()]
 
 
 def ranks_or_none(ranks: NDArray[np.int32]) -> list[int | None]:

@@ -31,6 +31,7 @@ class Work:
 
 def union(rows: list[Rows]) -> Rows:
     """Rows that are in any of the arrays, ascending, each once."""
-    if len(rows) == 1:
-        return rows[0]
-    return np.unique(np.concatenate(rows)) if rows else NO_ROWS
+    different = list({id(r): r for r in rows if len(r)}.values())  # often the same array stands in a list twice
+    if len(different) <= 1:
+        return different[0] if different else NO_ROWS
+    return np.unique(np.concatenate(different))

@@ -38,7 +38,7 @@ def is_catalogue(key: object, value: bytes | None) -> bool:
 
 
 def catalogue_of(value: bytes) -> Catalogue | None:
-    """The catalogue in a record's value; None where it holds no valid one (such a record is `malformed`)."""
+    """The catalogue in a record's value; None where it holds no valid one: a message like any other then."""
     try:
         return Catalogue.from_json(bytes(_envelope.decode(value).catalogue))
     except (ValueError, CatalogueError, msgspec.MsgspecError):

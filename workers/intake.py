@@ -94,8 +94,8 @@ class Intake:
                 continue
             found = catalogue_of(value or b"")
             if found is None:
-                rejects.append(Reject(i, 0, Reason.MALFORMED, "not a catalogue", value or b""))
-            elif found.version > catalogue.version:
+                kept.append(i)  # a message like any other
+            elif catalogue.refuses(found) is None:
                 newer, stop = found, i + 1
                 break
         limits = catalogue.limits

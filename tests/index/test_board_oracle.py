@@ -17,7 +17,8 @@ from index.diff import Diff, TableKey
 from tests.index.oracle import Answer, Event, World, first_day, start_us
 from tests.index.worlds import CITIES, Engine, Ledger, world
 
-MONTHS = ["2020-10", "2020-12", "2021-01", "2021-02", "2021-03", "2021-04", "2021-12", "2022-01", "2022-02", "2022-04"]
+MONTHS = ["2020-12", "2021-01", "2021-02", "2021-04", "2021-12", "2022-01", "2022-04"]
+PATTERNS = [["2020-12", "2021-01", "2021-12", "2022-01"], ["2021-01", "2021-02", "2022-01"], ["2021-01", "2021-04", "2022-04"]]
 GIVEN = ["2020", "2020Q4", "2021-02", "2021Q1", "2021H1", "2021", "2021Q4", "2022Q1", "2022"]
 VALUES = st.one_of(st.integers(-4, 9), st.sampled_from([0, 1000, 1001, 9 * 10**12, -9 * 10**12, 123456789]))
 INDUSTRIES = {"cloud": ["retail", "food"]}
@@ -48,7 +49,7 @@ def events(draw: Any) -> Event:
 def bulk(seed: int, size: int) -> list[Event]:
     """Many events on few places, so that predecessors, years before, ties and days to date exist."""
     random = Random(seed)
-    months = random.sample(MONTHS, 4)
+    months = random.choice(PATTERNS)
     days = random.sample(range(5), 2)
     found = []
     for seq in range(size):
@@ -63,14 +64,11 @@ def bulk(seed: int, size: int) -> list[Event]:
 
 
 BULKS = st.builds(bulk, st.integers(0, 2**32), st.integers(20, 90))
-WATERMARKS = st.one_of(
-    st.none(),
-    st.builds(
-        lambda month, days, extra: start_us(first_day(month)) + days * 86_400_000_000 + extra,
-        st.sampled_from([*MONTHS, "2022-03", "2022-07", "2023-01"]),
-        st.integers(0, 4),
-        st.sampled_from([-1, 0, 1, 3_600_000_000]),
-    ),
+WATERMARKS = st.builds(
+    lambda month, days, extra: None if month is None else start_us(first_day(month)) + days * 86_400_000_000 + extra,
+    st.sampled_from(["2023-01", None, "2021-02", "2021-04", "2022-01", "2022-01", "2022-04", "2022-07", "2023-01"]),
+    st.integers(0, 4),
+    st.sampled_from([0, -1, 1, 3_600_000_000]),
 )
 STEPS = st.one_of(
     st.tuples(st.just("events"), st.lists(events(), min_size=1, max_size=8)),

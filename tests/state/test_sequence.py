@@ -1,4 +1,4 @@
-"""Sequence windows: the run at once, one number at a time and a plain set of numbers agree, also from the stored form."""
+"""Sequence windows: a run at once, one number at a time and a plain set of numbers agree, also from the stored form."""
 
 from __future__ import annotations
 
@@ -7,36 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import state.sequence
 from state.errors import CorruptStateError
 from state.sequence import VECTOR_FROM, Verdict, Windows
+from tests.state.ledger import Window
 
 TOP = 2**63 - 1
 NEW, DUPLICATE, STALE, BAD = Verdict.NEW, Verdict.DUPLICATE, Verdict.STALE, Verdict.BAD
 
 
-class Oracle:
-    """All accepted numbers of one source, for ever (docs/formats.md section 2, step 13)."""
-
-    def __init__(self, width: int, jump: int) -> None:
-        self.width, self.jump = width, jump
-        self.accepted: set[int] = set()
+class Oracle(Window):
+    """The oracle's window, in the words of `Verdict`."""
 
     def take(self, seq: int) -> Verdict:
-        if self.accepted:
-            top = max(self.accepted)
-            if seq - top > self.jump:
-                return BAD
-            if seq <= top - self.width:
-                return STALE
-            if seq in self.accepted:
-                return DUPLICATE
-        self.accepted.add(seq)
-        return NEW
-
-    def stored(self) -> str:
-        """`<top>:<hex>`, bit i where top - i was accepted."""
-        top = max(self.accepted)
-        return f"{top}:{sum(1 << top - seq for seq in self.accepted if seq > top - self.width):x}"
+        outcome = self.judge(seq)
+        if outcome == "new":
+            self.accept(seq)
+        return {"new": NEW, "duplicate": DUPLICATE, "stale-sequence": STALE, "bad-sequence": BAD}[outcome]
 
 
 def one_by_one(windows: Windows, source: str, seqs: list[int]) -> list[int]:
@@ -111,7 +98,7 @@ def test_a_run_is_admitted_as_its_numbers_one_by_one(case: tuple[int, int, list[
 @settings(max_examples=40)
 def test_where_a_batch_ends_changes_nothing(case: tuple[int, int, list[list[int]]], data: st.DataObject):
     width, jump, batches = case
-    seqs = sum(batches, [])
+    seqs = [seq for batch in batches for seq in batch]
     wanted = Windows(width, jump).admit("s", np.array(seqs, dtype=np.int64)).tolist()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(seqs)), max_size=4), label="cuts"))
     windows, found = Windows(width, jump), []
@@ -121,26 +108,22 @@ def test_where_a_batch_ends_changes_nothing(case: tuple[int, int, list[list[int]
     assert found == wanted
 
 
-def admit(windows: Windows, *seqs: int) -> list[Verdict]:
-    """By both ways: the run is repeated with a forward tail, so that it is long enough for the vectorised one."""
-    alone = Windows(windows.width, windows.jump, stored_form(windows))
-    one = one_by_one(alone, "s", list(seqs))
-    many = windows.admit("s", np.array(seqs, dtype=np.int64)).tolist()
-    assert one == many
-    return [Verdict(v) for v in many]
-
-
 LONG = [*range(1000, 1000 + VECTOR_FROM)]
 
 
-@pytest.mark.parametrize("first", [[1000], LONG], ids=["one by one", "a run"])
-def test_by_hand(first: list[int]):
+@pytest.mark.parametrize("first", [[1000], LONG], ids=["of one", "of many"])
+@pytest.mark.parametrize("vector_from", [1, VECTOR_FROM], ids=["at once", "one by one"])
+def test_by_hand(first: list[int], vector_from: int, monkeypatch: pytest.MonkeyPatch):
     """Width 8: from 993 up to 1000 is known, all below is stale; a step by over 100 is not believed."""
+    monkeypatch.setattr(state.sequence, "VECTOR_FROM", vector_from)
 
     def window() -> Windows:
         windows = Windows(8, 100)
         windows.admit("s", np.array(first, dtype=np.int64))
         return windows
+
+    def admit(windows: Windows, *seqs: int) -> list[int]:
+        return windows.admit("s", np.array(seqs, dtype=np.int64)).tolist()
 
     top = first[-1]
     known = top - 1 in first

@@ -1,14 +1,12 @@
-"""A whole Tidewatch beside a test: real servers, workers as processes, a feed that flows, a watcher; and what must hold in the end.
+"""A whole Tidewatch beside a test: real servers, workers as processes, a feed that flows, a watcher; what must hold in the end.
 
-    stage = Stage(servers, folder, seed)          # one per module
-    trial = stage.trial("name of the test")       # the one of the last test if it ended well, else a new one from nothing
-    one, two = trial.ingest_workers(2)
-    trial.feed()                                  # flows in a thread until `settle`
-    ...                                           # whatever goes wrong
-    trial.settle()                                # drained, verified, balanced, and the watcher is content
+    with Trial(servers, folder, seed) as trial:   # from nothing: empty topics, an empty Redis
+        trial.workers(ingest=2, index=1)
+        trial.feed()                              # flows in a thread until `settle`
+        ...                                       # whatever goes wrong
+        trial.settle()                            # drained, verified, balanced, and the watcher is content
 
-So faults follow one another on a system that has a past, as in life, and a start is paid for once. All that is random
-comes from the seed and the test's name; both are printed.
+All that is random comes from the seed, which is printed.
 """
 
 import random
@@ -19,7 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from uuid import uuid4
 from zlib import crc32
 
@@ -45,7 +44,9 @@ PARTITIONS = 4
 SESSION_S = 6  # the least that a broker allows: after so much silence Kafka gives a worker's share to others
 STILL_S = 30.0  # nothing moves for so long: it will not
 SEQS = 10_000_000  # sequence numbers of a source in one play: far fewer are used, and far more would be a jump
-RATES = Rates(duplicates=0.03, late=0.03, corrections=0.02, restatements=0.01, bad=0.03, odd=0.02)
+# Many are bad, so that most batches of a few events have a dead letter.
+RATES = Rates(duplicates=0.05, late=0.05, corrections=0.03, restatements=0.02, bad=0.15, odd=0.03)
+LOOKS, LOOK_S = 10, 0.02
 
 
 class Feed(threading.Thread):
@@ -94,35 +95,46 @@ class Feed(threading.Thread):
 class Trial:
     """See the head of this file. Workers have names that are used once: `ingest-1`, `index-2`, ..."""
 
-    def __init__(self, servers: Servers, folder: Path) -> None:
-        """Empty topics, an empty Redis, nobody at work; the watcher looks on."""
+    def __init__(self, servers: Servers, folder: Path, seed: str) -> None:
+        """Empty topics, an empty Redis, nobody at work."""
+        print(f"seed {seed}, logs in {folder}")
         self.servers, self.folder = servers, folder
-        self.random = random.Random(0)
+        self.random = random.Random(seed)
         self.began = time.monotonic()
-        self.settled = False
         self.settings = Settings(kafka=servers.kafka, redis=servers.redis, partitions=PARTITIONS)
-        self.scenario = load(Catalogue.load(self.settings.catalogue), SYSTEM)
+        self.catalogue = Catalogue.load(self.settings.catalogue)
         self.redis = redis.Redis.from_url(servers.redis, decode_responses=True)
+        if not servers.redis_server.running():  # an earlier test may have ended badly
+            servers.redis_server.start()
         wipe(servers)
         prepare_topics(self.settings)
         env = {"TIDEWATCH_SESSION_S": str(SESSION_S), "TIDEWATCH_GROUP": f"ingest-{uuid4()}"}
         self.crew = Crew(folder / "workers", servers.kafka, servers.redis, env)
         self.feeds: list[Feed] = []
         self.by_hand: Counter[str] = Counter()  # outcome of the events that no feed sent, as the counts name it
+        self.watcher = Watcher(servers.kafka, SYSTEM)
         self._numbers: Counter[str] = Counter()
         self._ends = Ends(servers.kafka)
-        self.watcher = Watcher(servers.kafka, SYSTEM)
-        self.watcher.__enter__()
+        self._settled = False
 
-    def close(self) -> None:
-        """End everybody."""
+    def __enter__(self) -> Self:
+        """The watcher looks on from now."""
+        self.watcher.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End everybody; where it did not end well, show what the workers said."""
         for feed in self.feeds:
             feed.ended.set()
             feed.join()
+        if not self._settled:
+            print(self.logs(""))
         for worker in self.crew.workers.values():
             worker.send(signal.SIGCONT)
         self.crew.stop()
-        self.watcher.__exit__(None, None, None)
+        self.watcher.__exit__(kind, error, trace)
         self._ends.close()
         self.redis.close()
 
@@ -139,26 +151,19 @@ class Trial:
         """Names of the workers of that sort, eldest first."""
         return [name for name in self.crew.workers if name.startswith(what)]
 
-    def ingest_workers(self, n: int) -> list[str]:
-        """Start or end some until there are `n`; returns when all partitions are owned, and each worker has some."""
-        self._number("ingest", n)
-        eventually(self.shared_out, STILL_S, lambda: self.logs("ingest"))
-        self.note(f"ingest workers: {', '.join(self.running('ingest'))}")
-        return self.running("ingest")
-
-    def index_workers(self, n: int) -> list[str]:
-        """The same of index workers; returns when one of them runs the system, and that one first."""
-        self._number("index", n)
-        eventually(self.active, STILL_S, lambda: self.logs("index"))
-        self.note(f"index workers: {', '.join(self.running('index'))}; {self.active()} runs {SYSTEM}")
-        return sorted(self.running("index"), key=lambda name: name != self.active())
-
-    def _number(self, what: str, n: int) -> None:
-        held = self.running(what)
-        for name in held[n:]:
-            assert self.crew.end(name) == 0
-        for _ in range(len(held), n):
-            self.start(what)
+    def workers(self, *, ingest: int, index: int = 0) -> None:
+        """Start or end some until there are so many; returns when all partitions are owned, and the system is run."""
+        for what, n in (("ingest", ingest), ("index", index)):
+            held = self.running(what)
+            for name in held[n:]:
+                assert self.crew.end(name) == 0
+            for _ in range(len(held), n):
+                self.start(what)
+        if ingest:
+            eventually(self.shared_out, STILL_S, lambda: self.logs("ingest"))
+        if index:
+            eventually(self.active, STILL_S, lambda: self.logs("index"))
+        self.note(f"at work: {', '.join(self.crew.workers)}")
 
     def shared_out(self) -> bool:
         """Whether each partition is owned by exactly one ingest worker, by their logs, and each of them has some."""
@@ -208,13 +213,13 @@ class Trial:
         self.crew.workers[name].send(number)
 
     def stop_in_mid_batch(self, name: str, *, timeout_s: float = STILL_S) -> None:
-        """SIGSTOP an ingest worker at a moment when events of a partition of its own wait for it."""
+        """SIGSTOP an ingest worker when it has written a batch's dead letters, and not yet flushed the batch."""
 
         def caught() -> bool:
             self.pause()
             self.signal(name, signal.SIGSTOP)
-            stored, ends = self.offsets(), self._ends.of_events()
-            if any(stored[p] < ends[p] for p in self.owned(name)):
+            # A flush that was on its way is soon done: what is due in every look stays so.
+            if stays(lambda: self._flush_is_due(name)):
                 return True
             self.signal(name, signal.SIGCONT)
             return False
@@ -222,14 +227,19 @@ class Trial:
         eventually(caught, timeout_s)
         self.note(f"stopped {name} in mid-batch")
 
+    def _flush_is_due(self, name: str) -> bool:
+        letters = {p: self._ends.last_letter(p) for p in self.owned(name)}
+        stored = self.offsets()
+        return any(offset >= stored[p] for p, offset in letters.items())
+
     def stop_in_mid_transaction(self, name: str, *, timeout_s: float = STILL_S) -> None:
         """SIGSTOP an index worker at a moment when its transaction is open: its records stand there, and nobody sees them."""
 
         def caught() -> bool:
             self.pause()
             self.signal(name, signal.SIGSTOP)
-            # A commit that was on its way is finished within milliseconds: what is open in every look stays so.
-            if all(self._ends.hidden() for _ in range(10)):
+            # A commit that was on its way is soon done: what is open in every look stays so.
+            if stays(self._ends.hidden):
                 return True
             self.signal(name, signal.SIGCONT)
             return False
@@ -247,7 +257,7 @@ class Trial:
 
     # --- what flows ---------------------------------------------------------------------------------------------------
 
-    def feed(self, *, days_per_second: float = 25.0, density: float = 0.02, cities: int = 40, array: int = 1) -> Feed:
+    def feed(self, *, days_per_second: float = 25.0, density: float = 0.05, cities: int = 16, array: int = 1) -> Feed:
         """Begin to play what no earlier feed sent; ends with the play (820 days), or when the test settles."""
         chosen = Play(
             seed=self.random.randrange(2**32),
@@ -257,7 +267,7 @@ class Trial:
             first_seq=1 + len(self.feeds) * SEQS,
             array=array,
         )
-        feed = Feed(self.servers.kafka, self.scenario, chosen, days_per_second)
+        feed = Feed(self.servers.kafka, load(self.catalogue, SYSTEM), chosen, days_per_second)
         self.feeds.append(feed)
         feed.start()
         return feed
@@ -330,41 +340,18 @@ class Trial:
         letters = Counter(f"rejected:{reason}" for reason in dead_letters(self.servers.kafka).values())
         assert letters == Counter({name: n for name, n in counts.items() if name not in ("accepted", "duplicate")})
         self.crew.check()
-        self.note(f"settled: revision {report.revision}, {dict(report.compared)}")
-        self.settled = True
+        self.note(f"settled: revision {report.revision}, {sum(counts.values())} events, verified in {report.seconds:.1f} s")
+        self._settled = True
         return report
 
 
-class Stage:
-    """Trials on the same servers, one after the other; see the head of this file."""
-
-    def __init__(self, servers: Servers, folder: Path, seed: int) -> None:
-        self._servers, self._folder, self._seed = servers, folder, seed
-        self._trial: Trial | None = None
-        self._number = 0
-
-    def trial(self, name: str) -> Trial:
-        """For the test of that name."""
-        if self._trial is None or not self._trial.settled:
-            self.close()
-            self._number += 1
-            if not self._servers.redis_server.running():
-                self._servers.redis_server.start()
-            self._trial = Trial(self._servers, self._folder / str(self._number))
-        trial = self._trial
-        print(
-            f"seed {self._seed}, logs in {trial.crew.folder}, offsets {trial.offsets()}, revision {trial.watcher.revision}"
-        )
-        trial.random.seed(f"{self._seed}/{name}")
-        trial.began = time.monotonic()
-        trial.settled = False
-        return trial
-
-    def close(self) -> None:
-        """End everybody."""
-        if self._trial is not None:
-            self._trial.close()
-            self._trial = None
+def stays(condition: Callable[[], object]) -> bool:
+    """Whether it is true in each of some looks."""
+    for _ in range(LOOKS):
+        if not condition():
+            return False
+        time.sleep(LOOK_S)
+    return True
 
 
 def wipe(servers: Servers) -> None:
@@ -385,10 +372,30 @@ class Ends:
 
     def __init__(self, kafka: str) -> None:
         self._all, self._committed = (
-            Consumer({"bootstrap.servers": kafka, "group.id": f"ends-{uuid4()}", "isolation.level": level})
+            Consumer(
+                {
+                    "bootstrap.servers": kafka,
+                    "group.id": f"ends-{uuid4()}",
+                    "enable.auto.commit": False,
+                    "isolation.level": level,
+                    "fetch.wait.max.ms": 10,
+                }
+            )
             for level in ("read_uncommitted", "read_committed")
         )
+        self._letters: dict[int, tuple[int, int]] = {}  # partition -> end, offset that the last letter names
         self._outputs = [TopicPartition(topic, crc32(SYSTEM.encode()) % SYSTEM_PARTITIONS) for topic in OUTPUTS]
+
+    def last_letter(self, partition: int) -> int:
+        """Offset of the event whose dead letter was written last for a partition; -1 if there is none."""
+        where = TopicPartition(DLQ, partition)
+        end = self._all.get_watermark_offsets(where, timeout=10)[1]
+        if end > self._letters.get(partition, (0, -1))[0]:
+            self._all.assign([TopicPartition(DLQ, partition, end - 1)])
+            message = eventually(lambda: self._all.poll(0.1))
+            assert message.error() is None
+            self._letters[partition] = end, int(message.key().split(b"/")[2])
+        return self._letters.get(partition, (0, -1))[1]
 
     def of_events(self) -> dict[int, int]:
         """Next offset of each partition of `indicator-events`."""

@@ -7,6 +7,7 @@ corrections, restatements and bad events. Each test ends with `settle`: see test
 import asyncio
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ from state.flush import FlushBatch, flush
 from state.keys import Offset, Partition, Token
 from state.ownership import acquire
 from tests.waiting import eventually
-from tests.workers.faults import PARTITIONS, Stage, Trial
+from tests.workers.faults import PARTITIONS, Trial
 from workers.local import Servers
 
 
@@ -26,22 +27,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield both
 
 
-@pytest.fixture(scope="module")
-def stage(servers: Servers, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Stage]:
-    stage = Stage(servers, tmp_path_factory.mktemp("trials"), int(pytestconfig.option.hypothesis_seed))
-    yield stage
-    stage.close()
-
-
 @pytest.fixture
-def trial(stage: Stage, request: pytest.FixtureRequest) -> Trial:
-    return stage.trial(request.node.name)
+def trial(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
+    with Trial(servers, tmp_path, f"{request.config.option.hypothesis_seed}/{request.node.name}") as trial:
+        yield trial
 
 
 def test_ingest_workers_are_killed_in_mid_batch(trial: Trial) -> None:
     """Each of them at least once; what was read and not flushed is read again by the next owner."""
-    trial.ingest_workers(2)
-    trial.index_workers(1)
+    trial.workers(ingest=2, index=1)
     trial.feed()
     for _ in range(3):
         trial.flows()
@@ -57,20 +51,18 @@ def test_ingest_workers_are_killed_in_mid_batch(trial: Trial) -> None:
 
 def test_a_rebalance_while_events_flow(trial: Trial) -> None:
     """One worker, three, one again: each partition is given up after its last flush, and taken over from there."""
-    trial.ingest_workers(1)
-    trial.index_workers(1)
+    trial.workers(ingest=1, index=1)
     trial.feed()
     for n in (3, 1, 2):
         trial.flows()
-        trial.ingest_workers(n)
+        trial.workers(ingest=n, index=1)
     trial.flows()
     trial.settle()
 
 
 def test_two_workers_fight_over_a_partition(trial: Trial) -> None:
     """A zombie: asleep for longer than its session, its share is another's when it wakes up and writes. It gives in."""
-    trial.ingest_workers(2)
-    trial.index_workers(1)
+    trial.workers(ingest=2, index=1)
     trial.feed()
     trial.flows()
     zombie, other = trial.random.sample(trial.running("ingest"), 2)
@@ -89,8 +81,8 @@ def test_two_workers_fight_over_a_partition(trial: Trial) -> None:
 
 def test_a_rival_with_a_token_of_its_own(trial: Trial) -> None:
     """Somebody acquires partitions again and again beside their worker: one of both is refused, and writes nothing."""
-    [worker] = trial.ingest_workers(1)
-    trial.index_workers(1)
+    trial.workers(ingest=1, index=1)
+    [worker] = trial.running("ingest")
     trial.feed()
 
     async def fight(partition: Partition) -> None:
@@ -115,8 +107,8 @@ def test_a_rival_with_a_token_of_its_own(trial: Trial) -> None:
 
 def test_redis_goes_back_while_events_flow(trial: Trial) -> None:
     """Its data are replaced by an earlier copy: the workers read again what it lost, and no revision names less."""
-    workers = trial.ingest_workers(2)
-    trial.index_workers(1)
+    trial.workers(ingest=2, index=1)
+    workers = trial.running("ingest")
     trial.feed()
     for round in (1, 2):
         trial.flows()
@@ -134,8 +126,7 @@ def test_redis_goes_back_while_events_flow(trial: Trial) -> None:
 
 def test_redis_goes_back_and_no_event_comes(trial: Trial) -> None:
     """Owners watch: an idle partition is read again as well, and nothing needs to be published for it."""
-    trial.ingest_workers(2)
-    trial.index_workers(1)
+    trial.workers(ingest=2, index=1)
     trial.feed()
     trial.flows()
     copy, then = trial.copy_redis()

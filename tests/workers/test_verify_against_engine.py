@@ -49,7 +49,7 @@ def _system(rng: random.Random) -> str:
         'nation = "all:X"',
         f"grace_s = {rng.choice([0, 86_400, 864_000])}",
         f"renormalise = {str(renormalise).lower()}",
-        f"min_coverage = {rng.choice([0, 0.3, 0.5, 0.7, 1.0]) if renormalise else 0}",
+        f"min_coverage = {rng.choice([0, 0.3, 0.5, 0.7, 1.0])}",
         f'mean_yoy_from = "{NAMES[rng.choice(grains)][1]}"',
         '[tree]\nchildren = ["flows", "cap"]\nweights = [0.7, 0.3]',
         '[tree.flows]\nchildren = ["pay", "run"]\npanel = [[1, 3], [2, 2]]',

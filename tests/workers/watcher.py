@@ -16,6 +16,7 @@ Shares the names of the topics with the engine, and nothing else.
 
 import json
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -31,6 +32,7 @@ from tests.waiting import eventually
 READ = 5_000
 POLL_S = 0.1
 SHOWN = 8
+REST_S = 2.5
 REASONS = ("start", "feed", "definition", "catalogue")
 
 Rows = dict[str, tuple[int, float]]  # entity -> rank, value
@@ -71,8 +73,7 @@ class Watcher:
         self.seen: Counter[str] = Counter()  # records by topic
         self._tables: dict[str, dict[str, Any] | None] = {}  # as compacted: None after a tombstone
         self._compacted: dict[str, dict[str, Any] | None] = {}  # the same of updates
-        self._moved_in: dict[str, int] = {}  # table -> revision of its last delta
-        self._table_of_revision: dict[str, int] = {}  # table -> revision of the last whole one
+        self._moved_at = 0.0  # when something came
         self._pending: dict[int, Parts] = {}
         self._in_topic: dict[str, int] = {}  # the last revision met in each topic
         self._ended = threading.Event()
@@ -133,10 +134,8 @@ class Watcher:
         self.check()
 
     def at_rest(self) -> bool:
-        """Whether nothing is under way, and each whole table is as new as its last delta: they lag by a second."""
-        return not self._pending and all(
-            self._table_of_revision.get(key, 0) >= revision for key, revision in list(self._moved_in.items())
-        )
+        """Whether nothing came for so long that no whole table can be outstanding: they lag by a second."""
+        return not self._pending and time.monotonic() - self._moved_at > REST_S
 
     def check(self) -> None:
         """Assert that nothing was wrong so far."""
@@ -169,11 +168,10 @@ class Watcher:
         if name != self.system:
             return
         self.seen[topic] += 1
+        self._moved_at = time.monotonic()
         if raw is None:  # a tombstone names no revision
             self._hold(topic in (UPDATES, RANKINGS), f"{topic} {key}: a tombstone")
             (self._compacted if topic == UPDATES else self._tables)[key] = None
-            if topic == RANKINGS:
-                self._moved_in.pop(key, None)
             return
         value = json.loads(raw)
         number = value["revision"]
@@ -200,9 +198,6 @@ class Watcher:
             self._compacted[key] = value
         elif topic == RANKINGS:
             self._tables[key] = value
-            self._table_of_revision[key] = number
-        elif topic == DELTAS:
-            self._moved_in[key] = number
 
     # --- one revision after the other ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from workers.verify.catalogue import Catalogue, record_catalogue
+from workers.verify.catalogue import Catalogue, may_follow, record_catalogue
 from workers.verify.checks import Checks, Event
 from workers.verify.errors import VerifyError
 from workers.verify.messages import Unreadable, elements
@@ -83,7 +83,7 @@ class Judge:
         catalogue = None if key is None else record_catalogue(key, value)
         if catalogue is not None:
             self._catalogue_met = True
-            if self._checks is None or catalogue.version > self._checks.catalogue.version:
+            if self._checks is None or may_follow(self._checks.catalogue, catalogue):
                 self._checks = Checks(catalogue)
                 self.catalogues.append(catalogue)
             return

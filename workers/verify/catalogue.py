@@ -57,6 +57,25 @@ class Catalogue:
         return (code for code, each in self.kinds.items() if each == kind)
 
 
+def may_follow(now: Catalogue, newer: Catalogue) -> bool:
+    """Whether `newer` comes into force: a higher version, and what both know keeps its meaning."""
+    both = now.indicators.keys() & newer.indicators.keys()
+    no_industries = frozenset({"all"})
+    return (
+        newer.version > now.version
+        and newer.timezone == now.timezone
+        and all(
+            (now.indicators[code].flow, now.indicators[code].scale, now.indicators[code].industries == no_industries)
+            == (
+                newer.indicators[code].flow,
+                newer.indicators[code].scale,
+                newer.indicators[code].industries == no_industries,
+            )
+            for code in both
+        )
+    )
+
+
 def record_catalogue(key: bytes | None, value: bytes | None) -> Catalogue | None:
     """The catalogue of a record of `indicator-events`; None when the record is none, and so a message like any
     other.

@@ -93,8 +93,8 @@ def _inner(i: int, node: Node, children: list[int], number: dict[str, int], defi
     incomplete = "" if definition.renormalise else f"WHEN NOT ({every_child}) THEN {unknown}"
     return [
         f"CASE WHEN {every_leaf} THEN {double(1.0)} ELSE {coverage} END AS c{i}",
-        f"""CASE WHEN {no_child} THEN {unknown}
-                 WHEN c{i} < {double(definition.min_coverage)} THEN 'low-coverage' {incomplete} END AS r{i}""",
+        f"""CASE WHEN {no_child} THEN {unknown} {incomplete}
+                 WHEN c{i} < {double(definition.min_coverage)} THEN 'low-coverage' END AS r{i}""",
         f"""CASE WHEN r{i} IS NOT NULL THEN NULL
                  WHEN {every_child} THEN {whole} ELSE {partly} / ({weight}) END AS v{i}""",
     ]
