@@ -158,6 +158,8 @@ class CellStore:
             if fields is None:
                 fields = known[key] = _Row(self, key)
             found = list(map(fields.__getitem__, row[1::2]))
+            if not len(row) % 2:
+                raise CorruptCellError(key, str(row[-1]), "a field without a value")
             if not found:
                 continue
             if min(found) < 0:
@@ -168,8 +170,7 @@ class CellStore:
                 values += map(int, row[2::2])
             except (TypeError, ValueError) as error:
                 raise CorruptCellError(key, "", f"a value is no whole number ({error})") from None
-        if len(slots) != len(values):
-            raise CorruptCellError(str(partition), "", "a row holds a field without a value")
+        self._slots.settle()
         if len(set(slots)) != len(slots):
             last = dict(zip(slots, values, strict=True))
             slots, values = list(last), list(last.values())

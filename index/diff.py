@@ -97,3 +97,38 @@ def table_of(outline: Outline, period: str, scope: int, tables: Tables | None, b
     why = tables.why[left_out]
     message["left_out"] = {"entity": [codes[place] for place in left_out.tolist()], "reason": reasons(why)}
     return message
+
+
+def delta_between(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, Any] | None:
+    """The delta that leads from one whole table to another of the same ranking, period and scope; None if they rank
+    alike.
+
+    For when a board is replaced by one with other rows, members or measures (a new catalogue or definition), whose own
+    deltas could not tell of rows that it does not have. `before`: None if there was no such table. All rows that differ
+    are moved, none shifted.
+    """
+    old, new = _rows_by_entity(before), _rows_by_entity(after)
+    entities = [e for e in sorted(old.keys() | new.keys()) if old.get(e) != new.get(e)]
+    if not entities:
+        return None
+    absent = (None, None)
+    return {
+        "ranking": after["ranking"],
+        "period": after["period"],
+        "scope": after["scope"],
+        "size": len(new),
+        "moved": {
+            "entity": entities,
+            "was": [old.get(e, absent)[0] for e in entities],
+            "rank": [new.get(e, absent)[0] for e in entities],
+            "value": [new.get(e, absent)[1] for e in entities],
+        },
+        "shifted": [],
+    }
+
+
+def _rows_by_entity(table: dict[str, Any] | None) -> dict[str, tuple[int, float]]:
+    if table is None:
+        return {}
+    rows = table["rows"]
+    return {e: (r, v) for e, r, v in zip(rows["entity"], rows["rank"], rows["value"], strict=True)}

@@ -161,7 +161,7 @@ def month_name(day: int) -> str:
 
 def parse_day(text: str) -> EpochDay:
     """Epoch day of `YYYY-MM-DD`; ValueError if it is no such date."""
-    if len(text) != 10:
+    if len(text) != 10 or text[4] != "-" or text[7] != "-":  # fromisoformat also reads weeks
         raise ValueError(f"{text!r} is no day; write 2023-01-31")
     return EpochDay(date.fromisoformat(text).toordinal() - _ORDINAL_OF_1970_01_01)
 

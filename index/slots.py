@@ -33,8 +33,8 @@ class Slots:
         self.n += 1
         return self.n - 1
 
-    def _settle(self) -> None:
-        """Move the coordinates of newly opened slots into the columns."""
+    def settle(self) -> None:
+        """Give newly opened slots their place in the columns; before anything else is asked of them."""
         if not self._opened:
             return
         opened = np.array(self._opened, np.int32).reshape(-1, 4).T
@@ -47,14 +47,12 @@ class Slots:
 
     def existing(self) -> NDArray[np.int64]:
         """The slots that hold a cell."""
-        self._settle()
         return np.flatnonzero(self.exists[: self.n])
 
     def put(
         self, slots: NDArray[np.int64], values: NDArray[np.int64], exists: NDArray[np.bool_]
     ) -> tuple[Amounts, DayAmounts]:
         """Set slots, each once, and return what differs from before. A slot that goes has value 0."""
-        self._settle()
         new = exists.astype(np.int8) - self.exists[slots]
         delta = values - self.values[slots]
         differs = (delta != 0) | (new != 0)

@@ -1,6 +1,7 @@
 """Following what changes: one reader, all partitions, absolute values, and the position per partition.
 
-Rules (DESIGN section 3, each with its trace in PROTOCOL.md): an entry that ends at or below the applied offset is skipped
+Rules (DESIGN section 3, each with its trace in PROTOCOL.md): an entry that ends at or below the applied offset is
+skipped
 (Redis went back and catches up); one that starts above it is a gap: load again; a load below the applied offset is
 never adopted: it waits; in silence the stored offset is compared, since a trimmed or rewound feed says nothing.
 """

@@ -1,4 +1,4 @@
-"""Cells as integers: (period, city, indicator, industry) packed into one int64, so that a batch is sorted and summed at once.
+"""Cells as integers: (period, city, indicator, industry) packed into one int64, to be sorted and summed as columns.
 
 Low bits first: industry, indicator, city, period; a day cell has no industry, and its epoch day in the period's place.
 """

@@ -2,7 +2,8 @@
 
 The consumer's group gives partitions to workers (cooperative: only what moves is interrupted); where reading starts is
 Redis's to say, so a partition that is assigned is acquired there first. Kafka's committed offset is written for lag
-tools only and never read. All calls of the client run in one thread of their own, so the event loop never waits on them.
+tools only and never read. All calls of the client run in one thread of their own, so the event loop never waits on
+them.
 
 Why not aiokafka, which Faust uses: see docs/decisions/two-kafka-clients.md.
 """
@@ -145,7 +146,8 @@ class EventReader:
         await loop.run_in_executor(self._pool, subscribe)
 
     async def read(self, prepare: Callable[[Batch], _T], limit: int = READ_MESSAGES, idle_s: float = IDLE_S) -> _T:
-        """`prepare` of the next messages, at most `limit`; of none after `idle_s` without any. Rebalances happen in here.
+        """`prepare` of the next messages, at most `limit`; of none after `idle_s` without any. Rebalances happen in
+        here.
 
         `prepare` runs in the reader's thread, where the messages are still in the processor's cache. Errors:
         RetentionError where the log does not hold the offset that reading should start from; StreamError.

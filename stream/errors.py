@@ -28,8 +28,8 @@ class RetentionError(StreamError):
     def __init__(self, topic: str, partition: int, wanted: int, low: int, high: int) -> None:
         super().__init__(
             f"{topic}/{partition}: Redis names offset {wanted}, the log holds {low} to {high}: nothing was skipped. "
-            "If retention removed records, raise it and restore a Redis backup that names a held offset, or rebuild the "
-            "partition; if the topic was made anew, Redis belongs to another log: use an empty one"
+            "If retention removed records, raise it and restore a Redis backup that names a held offset; "
+            "if the topic was made anew, Redis belongs to another log: use an empty one"
         )
 
 

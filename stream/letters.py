@@ -1,4 +1,4 @@
-"""Dead letters: rejected elements with their bytes, reason and position, acknowledged before the flush that passes them.
+"""Dead letters: rejected elements with bytes, reason and position, acknowledged before the flush that passes them.
 
 The key is the position (topic/partition/offset/index): after a crash one may be written again, never two different
 ones, and compaction removes the repeat.

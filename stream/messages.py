@@ -1,6 +1,7 @@
 """Every message that we write, as it stands on its topic (docs/formats.md section 6). JSON; `schema` in each.
 
-Fields are in the order of the documentation. A reader refuses a newer schema by name and ignores keys that it does not know.
+Fields are in the order of the documentation. A reader refuses a newer schema by name and ignores keys that it does
+not know.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def detail_of(
         Reason.BAD_OP: f"op {op!r} does not fit {indicator}: add for a flow, set for a stock",
         Reason.OVERFLOW: f"value {value!r}, or the cell with it, reaches {limits.cell} units of {indicator}",
         Reason.TOO_PRECISE: f"value {value!r} has more decimals than {indicator} takes",
-        Reason.BAD_PERIOD: f"period {period!r} or at {at!r}: not a period within {catalogue.years[0]}-{catalogue.years[1]}",
+        Reason.BAD_PERIOD: f"period {period!r} or at {at!r}: not within {catalogue.years[0]}-{catalogue.years[1]}",
         Reason.FROM_THE_FUTURE: f"at {at!r} is over {limits.future_s} s later than the record",
         Reason.BAD_SEQUENCE: f"seq {seq} of {source!r} jumps by over {limits.jump}",
         Reason.STALE_SEQUENCE: f"seq {seq} of {source!r} is {limits.window} or more below its highest",

@@ -1,4 +1,4 @@
-"""The `tidewatch` command: one function a command, each of which only reads its options and calls what does the work."""
+"""The `tidewatch` command: a function a command, which only reads its options and calls what does the work."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def top(
 
 @main.command()
 def verify(system: System, json: Json = False) -> None:
-    """Recompute everything from the log by another way and compare it with what is published; exit 1 on a difference."""
+    """Recompute everything from the log by another way, compare it with what is published; exit 1 on a difference."""
     from workers.verify import render
     from workers.verify import verify as run_verify
 

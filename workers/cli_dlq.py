@@ -78,7 +78,8 @@ def replay_letters(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be sent")] = False,
     json: Json = False,
 ) -> None:
-    """Send letters again, repaired, under a fresh identity: source dlq/<partition>, seq = offset in the dead-letter topic.
+    """Send letters again, repaired, under a fresh identity: source dlq/<partition>, seq = offset in the dead-letter
+    topic.
 
     Replaying the same letter twice is harmless: the second is a duplicate.
     """

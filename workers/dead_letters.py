@@ -82,7 +82,8 @@ def repaired(
 ) -> tuple[list[Repaired], list[str]]:
     """Events to send for `letters`, and the positions of those that are no JSON object even after the repair.
 
-    `assignments`: `field=value`; `program` gets the bytes on standard input and prints the event. Errors: ValueError for
+    `assignments`: `field=value`; `program` gets the bytes on standard input and prints the event. Errors: ValueError
+    for
     an assignment without `=`; OSError where the program cannot be run.
     """
     fields: dict[str, Any] = {}

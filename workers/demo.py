@@ -28,7 +28,7 @@ def run_demo(
     """Run until Ctrl-C or SIGTERM, then end everything that was started. Errors: LocalError, StreamError."""
     before = signal.signal(signal.SIGTERM, lambda *_: _interrupt())
     try:
-        with tempfile.TemporaryDirectory(prefix="tidewatch-") as folder:
+        with tempfile.TemporaryDirectory(prefix="tidewatch-") as folder:  # noqa: SIM117 - the others need its name
             with (
                 Servers(Path(folder) / "servers", progress=note) as servers,
                 Crew(Path(folder) / "workers", servers.kafka, servers.redis, _folders(settings)) as crew,

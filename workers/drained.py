@@ -67,8 +67,8 @@ def wait_until_drained(
             best, deadline = done, clock() + timeout_s
         if clock() > deadline:
             raise NotDrainedError(
-                f"no progress for {timeout_s:.0f} s: partitions behind {behind or 'none'}, systems behind {lagging or '?'}; "
-                "look at the workers' logs"
+                f"no progress for {timeout_s:.0f} s: partitions behind {behind or 'none'}, systems behind "
+                f"{lagging or '?'}; look at the workers' logs"
             )
         progress(f"{sum(behind.values()):,} messages to go" if behind else f"publishing {', '.join(lagging)}")
         sleep(POLL_S)

@@ -1,6 +1,7 @@
 """One reader of the change feeds for all systems of the process: cells in, exact differences out to every board.
 
-Owns: the offsets applied (per partition), the cells, and with them the cut that a revision names. All of it moves in one
+Owns: the offsets applied (per partition), the cells, and with them the cut that a revision names. All of it moves in
+one
 step of the event loop, so whoever looks between two steps sees one consistent cut.
 """
 

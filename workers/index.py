@@ -1,6 +1,7 @@
 """The index worker: runs the systems whose partition of `control` Kafka assigns to it; others stand by.
 
-A Faust agent on `control` is the turn: whoever is assigned a partition reads its definitions from the start and runs its
+A Faust agent on `control` is the turn: whoever is assigned a partition reads its definitions from the start and runs
+its
 systems. That alone would leave a zombie publishing; the transactional id per system (stream.publisher) fences it.
 """
 
@@ -64,7 +65,7 @@ class IndexWorker:
                         task.result()
         finally:
             hub.stop()
-            await self._end([system for system in self._runners])
+            await self._end(list(self._runners))
             await asyncio.gather(following, return_exceptions=True)
 
     def stop(self) -> None:

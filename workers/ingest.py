@@ -3,7 +3,8 @@
     read (stream.batches) -> decode (stream.events) -> check (stream.validate) -> deduplicate and add (state.aggregates)
     -> dead letters acknowledged (stream.letters) -> flush (state.flush)
 
-The flush of one batch overlaps the decoding of the next. Whatever refuses a flush (another owner, a Redis that went back)
+The flush of one batch overlaps the decoding of the next. Whatever refuses a flush (another owner, a Redis that went
+back)
 costs one `acquire` and reading again from where Redis stands; nothing is decided by a clock.
 """
 

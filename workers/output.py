@@ -1,4 +1,4 @@
-"""What commands print: people read standard error or a table; with `--json` the last line of standard output is one object."""
+"""What commands print: tables and notes for people; with `--json` the last line of standard output is one object."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """One index system, run: reconcile with what is published, then a revision for all that arrived meanwhile, for ever.
 
-    reconcile   initialise transactions (fence) -> read back -> wait for the cells to reach it -> publish the differences
+    reconcile   initialise transactions (fence) -> read back -> wait for the cells to reach it -> publish the
+    differences
     follow      wait for differences -> diff -> ONE transaction -> again
 
 Who owns which number: `_revision` is the last one committed by us; nobody else can commit since `initialise`.
@@ -68,7 +69,7 @@ class SystemRunner:
                 if moved is not None:
                     await self._follow(moved)
             except (PublisherFenced, StreamError, *PASSING) as error:
-                if isinstance(error, UnreachableError | PublisherFenced) or isinstance(error, PASSING):
+                if isinstance(error, (UnreachableError, PublisherFenced, *PASSING)):
                     self._health.waiting[self.system] = str(error)
                 elif type(error) is not StreamError:
                     raise

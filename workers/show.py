@@ -29,7 +29,7 @@ def show_ranking(
     grid = Table("rank", "change", "code", "name", table.measure, title=f"{path}, revision {table.revision}")
     shown = slice(limit or None)
     rows = table.rows
-    for entity, rank, change, value in zip(rows.entity[shown], rows.rank[shown], rows.change[shown], rows.value[shown], strict=True):  # fmt: skip
+    for entity, rank, change, value in list(zip(rows.entity, rows.rank, rows.change, rows.value, strict=True))[shown]:
         grid.add_row(str(rank), arrow(change), entity, _name(catalogue, entity), f"{value!r}")
     console.print(grid)
     left = table.left_out

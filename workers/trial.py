@@ -1,4 +1,4 @@
-"""`tidewatch demo --once`: everything, once, from nothing, and verified. What it prints is the proof that it works here."""
+"""`tidewatch demo --once`: everything, once, from nothing, and verified: the proof that it works here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_trial(
     Returns the summary (for `--json`) and the reports. Errors: LocalError, NotDrainedError, VerifyError, StreamError.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="tidewatch-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tidewatch-") as folder:  # noqa: SIM117 - the others need its name
         with (
             Servers(Path(folder) / "servers", progress=progress) as servers,
             Crew(Path(folder) / "workers", servers.kafka, servers.redis, _folders(settings)) as crew,

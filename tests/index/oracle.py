@@ -257,7 +257,7 @@ class Answer:
         end = start_us(first_day(shift(period, 1))) + self.world.grace_s * 10**6
         return self.world.watermark is None or self.world.watermark < end
 
-    # --- growth ---------------------------------------------------------------------------------------------------------
+    # --- growth -------------------------------------------------------------------------------------------------------
 
     def over(self, entity: str, period: str, other: str, node: str) -> tuple[float | None, str | None]:
         v, before = self.value(entity, period, node), self.value(entity, other, node)
@@ -345,7 +345,7 @@ class Answer:
             "why": {name: word for name, word in why.items() if word is not None},
         }
 
-    # --- rankings ---------------------------------------------------------------------------------------------------------
+    # --- rankings -----------------------------------------------------------------------------------------------------
 
     def measure(
         self, ranking: dict[str, Any], entity: str, period: str, scope: str | None

@@ -1,4 +1,4 @@
-"""Whatever arrives in whatever order and batches: what the board publishes is what the slow oracle computes, bit for bit."""
+"""Whatever arrives, in whatever order and batches: the board publishes what the slow oracle computes, bit for bit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from tests.index.oracle import Answer, Event, World, first_day, start_us
 from tests.index.worlds import CITIES, Engine, Ledger, world
 
 MONTHS = ["2020-12", "2021-01", "2021-02", "2021-04", "2021-12", "2022-01", "2022-04"]
-PATTERNS = [["2020-12", "2021-01", "2021-12", "2022-01"], ["2021-01", "2021-02", "2022-01"], ["2021-01", "2021-04", "2022-04"]]
+PATTERNS = [
+    ["2020-12", "2021-01", "2021-12", "2022-01"],
+    ["2021-01", "2021-02", "2022-01"],
+    ["2021-01", "2021-04", "2022-04"],
+]
 GIVEN = ["2020", "2020Q4", "2021-02", "2021Q1", "2021H1", "2021", "2021Q4", "2022Q1", "2022"]
 VALUES = st.one_of(st.integers(-4, 9), st.sampled_from([0, 1000, 1001, 9 * 10**12, -9 * 10**12, 123456789]))
 INDUSTRIES = {"cloud": ["retail", "food"]}
@@ -153,7 +157,7 @@ def check(engine: Engine, consumer: Consumer, restarted: bool = False) -> None:
     """Publish, then compare everything with the oracle."""
     before = copy.deepcopy(consumer.updates)
     consumer.read(engine.board.diff(), engine.board)
-    if restarted:  # tables may lag behind the deltas: a new worker compares every one, as reasons of left-out rows are not restored
+    if restarted:  # a new worker compares every table: they may lag, and reasons of left-out rows are not restored
         consumer.tables |= {key: engine.board.table(key) for key in engine.board.table_keys()}
     answer = Answer(engine.world)
     wanted = {key: u | {"status": expected_status(answer, before, key)} for key, u in answer.updates.items()}
@@ -222,7 +226,9 @@ def test_the_board_publishes_what_the_oracle_computes(
 
 
 @given(DEFINITIONS, st.lists(STEPS, min_size=1, max_size=7))
-def test_the_board_publishes_what_the_oracle_computes_from_little_data(definition: Any, steps: list[tuple[str, Any]]) -> None:
+def test_the_board_publishes_what_the_oracle_computes_from_little_data(
+    definition: Any, steps: list[tuple[str, Any]]
+) -> None:
     play(world(**definition), steps)
 
 
@@ -272,7 +278,7 @@ def test_a_board_started_from_all_cells_equals_one_that_saw_every_change(
 def test_a_restart_with_news_publishes_only_the_news(
     sent: list[Event], news: list[Event], watermark: int | None, later: int | None
 ) -> None:
-    """restore() of what was published, then more events: the differences lead the same consumer to the oracle's answer."""
+    """restore() of what was published, then more events: the differences lead a consumer to the oracle's answer."""
     engine, consumer = Engine(world()), Consumer()
     engine.send(sent)
     engine.set_watermark(watermark)

@@ -1,4 +1,4 @@
-"""Small worlds for tests, and the ledger that turns events into the rows that Redis would hold (absolute, per partition)."""
+"""Small worlds for tests, and the ledger that turns events into the rows that Redis would hold."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def catalogue(
 
 
 def world(**changes: Any) -> World:
-    """A world over the catalogue above: three indicators of both kinds in two layers; overlapping groups; ten rankings."""
+    """A world over the catalogue above: indicators of both kinds in two layers, overlapping groups, ten rankings."""
     settings: dict[str, Any] = {
         "cities": list(CITIES),
         "groups": dict(GROUPS),

@@ -95,7 +95,7 @@ def valid(catalogue: Catalogue, events: Sequence[Event]) -> Valid:
     )
 
 
-# --- properties ------------------------------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------------
 
 # Far below the bound of a cell; a tenth of it, so that sums decide; and so much that hardly two fit into one.
 SIZES = [100, LIMITS.cell // 10, LIMITS.cell - 1]
@@ -129,7 +129,7 @@ def test_the_order_of_sources_changes_no_sum(seed: int):
     assert apart.rows == mixed.rows
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------------
+# --- by hand ----------------------------------------------------------------------------------------------------------
 
 NOON_US = 1_656_583_200_000_000  # 2022-06-30T12:00 in Berlin
 SALE = Event("pay", 1, "anna", "till.sales", "bread", 1250, NOON_US)
@@ -284,7 +284,7 @@ def test_a_window_is_written_when_it_moved():
     assert json.loads(aggregates.flush_batch(Offset(2), []).windows) == []
 
 
-# --- another catalogue over the same cells -----------------------------------------------------------------------
+# --- another catalogue over the same cells ----------------------------------------------------------------------------
 
 
 def some_rows(mirror: Mirror) -> None:
@@ -363,7 +363,7 @@ def test_new_shops_and_indicators_move_the_numbers_of_the_others():
     assert int(mirror.rows["cells:2022-06:bert:2"]["till.visits/all"]) == before + 1
 
 
-# --- what cannot be read -------------------------------------------------------------------------------------------
+# --- what cannot be read ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_plain_way_decodes_all_or_nothing(seed: int):
         columns = decode_plain(batch, EVENT_BYTES)
         if columns is not None:
             assert by_element(columns, batch) == exactly(batch), batch
-    events: list[bytes | None] = [made_event(random, 0).encode() for _ in range(5)]
+    events: list[bytes | None] = [event(seq=str(i), value=str(random.randrange(10**9) / 100)) for i in range(5)]
     columns = decode_plain(events, EVENT_BYTES)
     assert columns is not None, "what the scenario sends is plain"
     assert by_element(columns, events) == exactly(events)
@@ -104,7 +104,7 @@ def test_the_bytes_of_an_element_are_those_of_the_message(seed: int):
             assert json.loads(parts[i])["seq"] == seq
 
 
-# --- each reason by hand ---------------------------------------------------------------------------------------------
+# --- each reason by hand ----------------------------------------------------------------------------------------------
 
 
 def event(**changes: str | None) -> bytes:

@@ -26,7 +26,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 USUAL = Event("pay", 1, "anna", "till.sales", "add", 12.5, "2022-06-30T12:00:00+02:00", "bread")
 
 
-# --- the oracle: one event, check after check ------------------------------------------------------------------------
+# --- the oracle: one event, check after check -------------------------------------------------------------------------
 
 
 class Passed(NamedTuple):
@@ -116,7 +116,7 @@ def judged(e: Event, timestamp_ms: int) -> Passed | str:
     return Passed(e.source, e.city, e.indicator, industry, round(product), at_us, local.date(), e.period)
 
 
-# --- what the engine says, in the same words -------------------------------------------------------------------------
+# --- what the engine says, in the same words --------------------------------------------------------------------------
 
 
 def told(checked: Checked, i: int) -> Passed | str:
@@ -156,7 +156,7 @@ def one(**changes: Any) -> Passed | str:
     return alone
 
 
-# --- properties ------------------------------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------------
 
 SOURCES = [
     "pay",
@@ -304,7 +304,7 @@ def test_no_event():
     assert len(check(Validator(shops()), [], []).valid) == 0
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------------
+# --- by hand ----------------------------------------------------------------------------------------------------------
 
 USUAL_US = (datetime(2022, 6, 30, 10, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 

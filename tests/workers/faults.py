@@ -29,7 +29,7 @@ from confluent_kafka.admin import AdminClient
 from index.catalogue import Catalogue
 from stream.topics import DLQ, EVENTS, OUTPUTS, SYSTEM_PARTITIONS, all_topics
 from tests.waiting import eventually
-from tests.workers.watcher import Watcher
+from tests.workers.watcher import REST_S, Watcher
 from workers.crew import Crew
 from workers.drained import wait_until_drained
 from workers.feed import Outbox, Sent, play
@@ -329,7 +329,7 @@ class Trial:
         eventually(lambda: self.watcher.wrong or (self.watcher.revision >= revision and self.watcher.at_rest()), STILL_S)
         self.watcher.check()
         self.note("at rest")
-        report = verify(self.servers.kafka, self.servers.redis, SYSTEM)
+        report = verify(self.servers.kafka, self.servers.redis, SYSTEM, rest_s=REST_S)
         assert report.ok, [tuple(each) for each in report.differences[:10]]
         assert report.at_rest
         assert report.offsets == self.ends() == self.offsets()

@@ -32,7 +32,7 @@ from tests.waiting import eventually
 READ = 5_000
 POLL_S = 0.1
 SHOWN = 8
-REST_S = 2.5
+REST_S = 1.5  # whole tables lag by a second; after so long without anything none is outstanding
 REASONS = ("start", "feed", "definition", "catalogue")
 
 Rows = dict[str, tuple[int, float]]  # entity -> rank, value

@@ -127,7 +127,8 @@ def run_up(
     """`tidewatch up`: start both servers, print their addresses, and keep them until SIGINT, SIGTERM or SIGHUP.
 
     Standard output gets two lines that a shell can read (`TIDEWATCH_KAFKA=...`, `TIDEWATCH_REDIS=...`), standard error
-    the rest; `announce` is called once they serve. Call it from the main thread. Raises LocalError when they do not start, or when one ends by itself.
+    the rest; `announce` is called once they serve. Call it from the main thread. Raises LocalError when they do not
+    start, or when one ends by itself.
     """
     ending = False
 
