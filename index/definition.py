@@ -26,26 +26,10 @@ from index.tree import Tree, read_tree
 GROUP_RULES = ("sum",)
 _LEAST_SCALE, _GREATEST_SCALE = 1e-9, 1e12  # keeps every value far from where a double overflows
 _MAX_GRACE_S = 366 * 86_400
-_KEYS = frozenset(
-    [
-        "system",
-        "version",
-        "title",
-        "base",
-        "scale",
-        "grains",
-        "groups",
-        "nation",
-        "grace_s",
-        "normalise",
-        "group_rule",
-        "renormalise",
-        "min_coverage",
-        "mean_yoy_from",
-        "tree",
-        "ranking",
-    ]
-)
+_KEYS = frozenset((
+    "system", "version", "title", "base", "scale", "grains", "groups", "nation", "grace_s", "normalise",
+    "group_rule", "renormalise", "min_coverage", "mean_yoy_from", "tree", "ranking",
+))  # fmt: skip
 T = TypeVar("T")
 
 

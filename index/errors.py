@@ -1,9 +1,11 @@
 """Errors, named by what the caller does next.
 
-IndexFault ├── DefinitionError       refuse this definition; what runs goes on ├── CatalogueError        refuse this
-catalogue; what runs goes on ├── NewerCatalogueError   the cells know more than this catalogue: rebuild with the newer
-one ├── CorruptCellError      a row of the state cannot be read: load the partition again; if it stays, stop and tell a
-person └── AmountOverflowError   a sum left the range in which it is exact: stop; publishing would be wrong
+IndexFault
+├── DefinitionError       refuse this definition; what runs goes on
+├── CatalogueError        refuse this catalogue; what runs goes on
+├── NewerCatalogueError   the cells know more than this catalogue: rebuild with the newer one
+├── CorruptCellError      a row of the state cannot be read: load it again; if it stays, stop and tell a person
+└── AmountOverflowError   a sum left the range in which it is exact: stop; publishing would be wrong
 """
 
 

@@ -16,7 +16,9 @@ MEASURES = ("value", "pop", "yoy", "mean_yoy", "to_date", "growth", "share")
 # What was last published is read back from index-updates, which hold the to_date of the root only (formats.md, 6).
 ROOT_ONLY = ("to_date", "growth")
 MAX_DECIMALS = 12
-_KEYS = frozenset(["name", "rows", "node", "measure", "grains", "scope", "rank_decimals"])
+_KEYS = frozenset((
+    "name", "rows", "node", "measure", "grains", "scope", "rank_decimals",
+))  # fmt: skip
 
 
 class Ranking(Struct, frozen=True):

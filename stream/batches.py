@@ -24,9 +24,9 @@ from state.keys import Offset, Partition
 from stream.errors import RetentionError, StreamError
 from stream.topics import EVENT_BYTES, EVENTS, client_options
 
-# Messages of one read: enough for array arithmetic to pay, few enough for the flush of one to overlap the next.
 _T = TypeVar("_T")
 
+# Messages of one read: enough for array arithmetic to pay, few enough for the flush of one to overlap the next.
 READ_MESSAGES = 4096
 # Without traffic a read comes back this often, so that a stop is noticed.
 IDLE_S = 0.2
@@ -93,8 +93,10 @@ class EventReader:
         session_ms: int = 10_000,
     ) -> None:
         self.topic = topic
+        self.problem: str | None = None  # why nothing can be read now: no broker answers
         self._config = {
             **fetch_options(),
+            "error_cb": self._trouble,
             **client_options(address, options),
             "group.id": group,
             "enable.auto.commit": False,
@@ -158,6 +160,8 @@ class EventReader:
     def _read(self, limit: int, idle_s: float) -> Batch:
         consumer = self._consumer
         assert consumer is not None
+        if self.problem:
+            self._ask_again(consumer)
         # The first is waited for, the rest is what is there already: a full batch is never waited for.
         first = consumer.poll(idle_s)
         if first is None:
@@ -171,6 +175,20 @@ class EventReader:
                 self._check(consumer, message)
             messages = [m for m in messages if m.error() is None]
         return batch_of(messages)
+
+    def _trouble(self, error: KafkaError) -> None:
+        """librdkafka's own word on its connections; it goes on trying by itself."""
+        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE):
+            self.problem = error.str()
+
+    def _ask_again(self, consumer: Consumer) -> None:
+        """Whether a broker answers again: it says nothing by itself when there is nothing to read."""
+        try:
+            consumer.list_topics(self.topic, timeout=0.5)
+        except KafkaException as error:
+            self.problem = error.args[0].str()
+        else:
+            self.problem = None
 
     def _check(self, consumer: Consumer, message: Message) -> None:
         error = message.error()

@@ -85,3 +85,15 @@ def first_catalogue(address: str, partition: int, options: Mapping[str, object] 
             if catalogue is not None:
                 return catalogue
     return None
+
+
+def catalogue_in_force(address: str, partition: int, options: Mapping[str, object] | None = None) -> Catalogue | None:
+    """The catalogue in force at the end of `partition`'s log. Blocking; reads all of it. Errors: UnreachableError."""
+    held: Catalogue | None = None
+    for message in read_to(address, high_watermarks(address, [(EVENTS, partition)], options), options):
+        value = message.value()
+        if isinstance(value, bytes) and is_catalogue(message.key(), value):
+            found = catalogue_of(value)
+            if found is not None and (held is None or held.refuses(found) is None):
+                held = found
+    return held

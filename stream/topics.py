@@ -87,8 +87,8 @@ def client_options(address: str, options: Mapping[str, object] | None = None) ->
         "bootstrap.servers": address,
         "client.id": "tidewatch",
         "log.connection.close": False,
-        # What matters reaches us as errors of calls; the rest would be noise on standard error.
-        "log_level": 3,
+        # What matters reaches us as errors of calls; librdkafka would repeat it on standard error every second.
+        "log_level": 0,
         "topic.metadata.refresh.interval.ms": 30_000,
         "reconnect.backoff.max.ms": 2_000,
         **(options or {}),

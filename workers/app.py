@@ -21,6 +21,7 @@ from index.errors import CatalogueError, DefinitionError
 from state.errors import StateError
 from stream.errors import StreamError
 from workers.health import Health, HealthServer
+from workers.retry import PASSING
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -76,6 +77,7 @@ class WorkerService(Service):
             None if settings.http_port is None else HealthServer(health, settings.http_host, settings.http_port)
         )
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
 
     async def on_start(self) -> None:
         """Serve health, and begin the work."""
@@ -86,6 +88,13 @@ class WorkerService(Service):
     async def _supervised(self) -> None:
         try:
             await self._run_worker()
+        except PASSING as error:
+            if self._ending:  # while a server was away; what was not flushed is read again by the next owner
+                log.info("ended while waiting", worker=self._health.name, reason=str(error))
+                return
+            self._health.failed = str(error)
+            log.error("stopped", worker=self._health.name, reason=str(error))
+            await self.crash(error)
         except FOR_PEOPLE as error:
             self._health.failed = str(error)
             log.error("stopped", worker=self._health.name, reason=str(error))
@@ -97,6 +106,7 @@ class WorkerService(Service):
 
     async def on_stop(self) -> None:
         """Let the work end in good order: what is decoded is flushed."""
+        self._ending = True
         self._end_worker()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=30)

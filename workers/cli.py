@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from workers.cli_catalogue import catalogue
 from workers.cli_dlq import dlq
 from workers.cli_feed import feed
 from workers.logs import configure
@@ -20,6 +21,7 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
 )
 main.add_typer(dlq, name="dlq")
+main.add_typer(catalogue, name="catalogue")
 main.command()(feed)
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]

@@ -27,7 +27,7 @@ def list_letters(
     """Count dead letters by reason, and list the latest."""
 
     with told():
-        letters = list(read_letters(Settings(), Filter(reason=reason)))
+        letters = sorted(read_letters(Settings(), Filter(reason=reason)), key=lambda s: s.letter.timestamp_ms)
         counts: dict[str, int] = {}
         for letter in letters:
             counts[letter.letter.reason] = counts.get(letter.letter.reason, 0) + 1

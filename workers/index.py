@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from index.catalogue import Catalogue
 from index.definition import Definition
+from index.errors import DefinitionError
 from state.keys import Partition
 from stream.control import publish_definition, read_control
 from stream.errors import UnreachableError
@@ -118,12 +119,24 @@ class IndexWorker:
             version = control.in_force()
             if version is None:
                 continue
+            if not self._sound(hub, version):
+                continue
             running = self._runners.get(system)
             if running is None:
                 runner = SystemRunner(self._settings, hub, version, self._health)
                 self._runners[system] = runner, asyncio.create_task(runner.run(), name=f"system-{system}")
             elif running[0].version != version.version:
                 running[0].switch(version)
+
+    def _sound(self, hub: Hub, version: ControlVersion) -> bool:
+        """Whether a definition can be run. A broken one is refused, and what runs goes on."""
+        try:
+            Definition.parse(version.definition, hub.catalogue, f"control {version.system}/{version.version}")
+        except DefinitionError as error:
+            self._health.waiting[version.system] = str(error)
+            log.error("definition refused", system=version.system, version=version.version, reason=str(error))
+            return False
+        return True
 
     async def _end(self, systems: list[str]) -> None:
         for system in systems:

@@ -71,6 +71,7 @@ class IngestWorker:
                 await self._recover()
                 reading = asyncio.create_task(self._reader.read(self._prepare))
                 self._health.turn()
+                self._note_kafka()
                 await self._take(owners, shares)
                 await self._look_around(idle=not shares)
         finally:
@@ -78,6 +79,18 @@ class IngestWorker:
             await asyncio.gather(*(owned.settle() for owned in self._owned.values()))
             await self._reader.report({p: o.flushed for p, o in self._owned.items() if not o.lost})
             await self._reader.stop()
+
+    def _note_kafka(self) -> None:
+        """Say once that no broker answers, and once that one does again."""
+        problem, known = self._reader.problem, "Kafka" in self._health.waiting
+        if problem and not known:
+            log.warning("waiting", server="Kafka", reason=problem, action="the client tries again; nothing is lost")
+        elif known and not problem:
+            log.info("answers again", server="Kafka")
+        if problem:
+            self._health.waiting["Kafka"] = problem
+        else:
+            self._health.waiting.pop("Kafka", None)
 
     def _prepare(self, batch: Batch) -> tuple[dict[Partition, Owned], list[Share]]:
         """In the reader's thread, right behind the read: decode and check, for whoever owns the partitions now.

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from index.catalogue import Catalogue
@@ -24,6 +25,8 @@ from stream.letters import Letter
 from stream.reasons import MALFORMED_TIME, NO_REASON, Reason, Reject, detail_of
 from stream.validate import Checked, Validator
 from workers.owned import Owned
+
+log = structlog.get_logger(__name__)
 
 _OF_VERDICT = {
     int(Verdict.STALE): Reason.STALE_SEQUENCE,
@@ -95,9 +98,11 @@ class Intake:
             found = catalogue_of(value or b"")
             if found is None:
                 kept.append(i)  # a message like any other
-            elif catalogue.refuses(found) is None:
+            elif (refusal := catalogue.refuses(found)) is None:
                 newer, stop = found, i + 1
                 break
+            elif found.version > catalogue.version:
+                log.warning("catalogue refused", partition=partition, version=found.version, reason=refusal)
         limits = catalogue.limits
         columns = decode([batch.values[i] for i in kept], limits.message_bytes, limits.event_bytes)
         places = np.array(kept, dtype=np.int64)

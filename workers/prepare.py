@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from confluent_kafka.admin import AdminClient
+
 from index.catalogue import Catalogue
-from stream.catalogue_log import publish_catalogue
-from stream.topics import EVENTS, ensure_topics
+from index.errors import CatalogueError
+from stream.catalogue_log import catalogue_in_force, publish_catalogue
+from stream.topics import EVENTS, client_options, ensure_topics
 from workers.settings import Settings
 
 
@@ -14,3 +17,24 @@ def prepare_topics(settings: Settings) -> None:
     if EVENTS in created:
         catalogue = Catalogue.load(settings.catalogue)
         publish_catalogue(settings.kafka, catalogue, list(range(settings.partitions)), settings.kafka_options)
+
+
+def publish_newer_catalogue(settings: Settings) -> tuple[int, int]:
+    """Append the folder's catalogue to every partition; (its version, number of partitions).
+
+    Errors: CatalogueError where it may not follow the one in force, or cannot be read; UnreachableError (repeat).
+    """
+    ours = Catalogue.load(settings.catalogue)
+    admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
+    partitions = sorted(admin.list_topics(EVENTS, timeout=10).topics[EVENTS].partitions)
+    behind = []
+    for partition in partitions:
+        held = catalogue_in_force(settings.kafka, partition, settings.kafka_options)
+        if held is not None and held.digest == ours.digest:
+            continue  # a publication that broke off is finished by repeating it
+        refusal = held.refuses(ours) if held is not None else None
+        if refusal:
+            raise CatalogueError(str(settings.catalogue), "version", f"{refusal} (partition {partition})")
+        behind.append(partition)
+    publish_catalogue(settings.kafka, ours, behind, settings.kafka_options)
+    return ours.version, len(partitions)

@@ -31,6 +31,9 @@ from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+# Trouble after so long a quiet run is new trouble: the back-off begins anew. Two workers that fence each other, because
+# one has not yet learnt that it lost the system, come at shorter intervals, and back off.
+STEADY_S = 10.0
 TABLE_EVERY_S = 1.0  # a whole table is published at most so often; the deltas carry every move
 
 
@@ -60,28 +63,35 @@ class SystemRunner:
 
     async def run(self) -> None:
         """Run the system; reconciles after any trouble, with back-off. Errors: those that need a person."""
-        wait_s = FIRST_S
-        while not self._ending.is_set():
-            try:
-                moved = await self._reconcile()
-                wait_s = FIRST_S
-                self._health.waiting.pop(self.system, None)
-                if moved is not None:
-                    await self._follow(moved)
-            except (PublisherFenced, StreamError, *PASSING) as error:
-                if isinstance(error, (UnreachableError, PublisherFenced, *PASSING)):
+        wait_s, said = FIRST_S, ""
+        try:
+            while not self._ending.is_set():
+                began = self._clock()
+                try:
+                    moved = await self._reconcile()
+                    self._health.waiting.pop(self.system, None)
+                    if moved is not None:
+                        await self._follow(moved)
+                except (PublisherFenced, StreamError, *PASSING) as error:
+                    if not isinstance(error, (UnreachableError, PublisherFenced, *PASSING)) and (
+                        type(error) is not StreamError
+                    ):
+                        raise
+                    if self._clock() - began > STEADY_S:
+                        wait_s, said = FIRST_S, ""
                     self._health.waiting[self.system] = str(error)
-                elif type(error) is not StreamError:
-                    raise
-                log.warning("reconciling", system=self.system, reason=str(error), wait_s=wait_s)
-                await self._pause(wait_s)
-                wait_s = min(LAST_S, wait_s * 2)
-            finally:
-                self._hub.forget(self.system)
-                if self._publisher is not None:
-                    self._publisher.close()
-                    self._publisher = None
-                self._health.waiting.pop(self.system, None)
+                    if type(error).__name__ != said:
+                        said = type(error).__name__
+                        log.warning("reconciling", system=self.system, reason=str(error))
+                    await self._pause(wait_s)
+                    wait_s = min(LAST_S, wait_s * 2)
+                finally:
+                    self._hub.forget(self.system)
+                    if self._publisher is not None:
+                        self._publisher.close()
+                        self._publisher = None
+        finally:
+            self._health.waiting.pop(self.system, None)
 
     def stop(self) -> None:
         """End at the next turn; a transaction under way is finished."""

@@ -215,7 +215,7 @@ def play(world_: World, steps: list[tuple[str, Any]]) -> None:
     check(engine, consumer)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(DEFINITIONS, BULKS, WATERMARKS, st.lists(STEPS, min_size=1, max_size=4))
 def test_the_board_publishes_what_the_oracle_computes(
     definition: dict[str, Any], first: list[Event], watermark: int | None, steps: list[tuple[str, Any]]
@@ -225,6 +225,7 @@ def test_the_board_publishes_what_the_oracle_computes(
     play(world(**definition), begin + diffs)
 
 
+@settings(max_examples=40)
 @given(DEFINITIONS, st.lists(STEPS, min_size=1, max_size=7))
 def test_the_board_publishes_what_the_oracle_computes_from_little_data(
     definition: Any, steps: list[tuple[str, Any]]
@@ -232,7 +233,7 @@ def test_the_board_publishes_what_the_oracle_computes_from_little_data(
     play(world(**definition), steps)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(DEFINITIONS, BULKS, st.randoms(use_true_random=False), WATERMARKS)
 def test_any_order_and_any_batches_give_the_same(
     definition: Any, sent: list[Event], random: Any, watermark: int | None
@@ -256,7 +257,7 @@ def test_any_order_and_any_batches_give_the_same(
         assert exact(boards[0].table(key)) == exact(boards[1].table(key))
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.lists(events(), min_size=1, max_size=25), WATERMARKS)
 def test_a_board_started_from_all_cells_equals_one_that_saw_every_change(
     sent: list[Event], watermark: int | None
@@ -273,7 +274,7 @@ def test_a_board_started_from_all_cells_equals_one_that_saw_every_change(
     assert isinstance(engine.store, CellStore)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(BULKS, st.lists(events(), min_size=0, max_size=4), WATERMARKS, WATERMARKS)
 def test_a_restart_with_news_publishes_only_the_news(
     sent: list[Event], news: list[Event], watermark: int | None, later: int | None

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 COMMANDS = [
     ("up",), ("ingest",), ("index",), ("feed",), ("demo",), ("rankings",), ("top",), ("verify",),
     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "replay"),
+    ("catalogue", "show"), ("catalogue", "publish"),
 ]  # fmt: skip
 
 
@@ -130,6 +132,19 @@ def test_top_prints_the_first_rows(running: Running) -> None:
     top = json.loads(done.stdout.splitlines()[-1])
     assert [row["rank"] for row in top["rows"]] == sorted(row["rank"] for row in top["rows"])
     assert len(top["rows"]) == 5
+
+
+def test_the_same_catalogue_again_changes_nothing_and_a_lower_one_is_refused(running: Running, tmp_path: Path) -> None:
+    done = tidewatch("catalogue", "publish", "--json", env=running.env)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {"version": 1, "partitions": 2}
+    folder = tmp_path / "catalogue"
+    shutil.copytree(running.settings.catalogue, folder)
+    indicators = folder / "indicators.csv"
+    indicators.write_text(indicators.read_text().replace(",2,", ",3,"))
+    done = tidewatch("catalogue", "publish", env={**running.env, "TIDEWATCH_CATALOGUE": str(folder)})
+    assert done.returncode == 1
+    assert "is not above 1" in done.stderr.replace("\n", " ")
 
 
 def test_once_plays_verifies_and_balances() -> None:
