@@ -1,7 +1,15 @@
 """The pure heart of Tidewatch: from integer cells to index values, growth and ranks.
 
-Reads nothing and writes nothing: neither Kafka nor Redis nor a clock. The way of a change through these files: `cells`
-(absolute rows become exact differences) > `cube` and `days` (integers of cities and groups) > `evaluate` (values of
-touched rows) > `growth`, `todate` > `rank` > `board` (what differs from what was published). docs/formats.md is the law
-they follow.
+Reads nothing and writes nothing: neither Kafka nor Redis nor a clock. docs/formats.md is the law of these files.
+The way of a change:
+
+    cells      absolute rows become exact differences (`slots` flows and days, `stocks` levels)
+    cube       integers of cities and groups by period (`layout` rows, `days` day profiles, `exact` no silent wrap)
+    board      one system; a diff goes through the files below
+    touch      values of touched rows (`evaluate`, `normalise`)
+    grow       growth between whole periods (`growth`); `growtodate` of open ones (`todate`)
+    publish    what differs: updates (`updates`), ranks and tables (`tables`, `outline`, `rank`)
+    sheet      what is published; `system` holds all of it
+
+What is given: `catalogue`, `definition` (`tree`, `weights`, `rankings`), `periods`, `localtime`.
 """

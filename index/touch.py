@@ -24,7 +24,8 @@ def touched(system: System, everything: bool) -> Plan:
     """What the cube noted since the last diff. `everything`: after a restore, when any row may differ from what is
     published.
 
-    When a total of the base period moved, or the first cell of a period came or its last went, all rows are touched.
+    When a total of the base period moved, all rows are. When the first cell of a period came, or its last went, all of
+    its tables are looked at.
     """
     plan: Plan = {}
     all_rows, pages = system.layout.all, system.cube.pages
@@ -40,14 +41,12 @@ def touched(system: System, everything: bool) -> Plan:
         exists = bool(page.cells[:, system.layout.total].any())
         todo = plan[period] = Work(look_at_all=everything, appeared=exists != sheet.exists)
         sheet.exists = exists
-        if everything or base_moved or todo.appeared:
+        if everything or base_moved:
             todo.evaluate = todo.touched = all_rows
         else:
             if page.touched:
                 todo.evaluate = system.layout.published(page.touched)
             todo.touched = system.layout.published(page.touched + page.touched_days)
-        if todo.appeared:
-            todo.grow.append(all_rows)
         if todo.appeared or everything:
             todo.measured.append(all_rows)
         page.touched.clear()
