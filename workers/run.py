@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 from workers.app import make_app, run_app
 from workers.connect import make_ingest, make_redis
@@ -16,6 +17,7 @@ from workers.settings import Settings
 
 def run_ingest(settings: Settings) -> int:
     """Run an ingest worker until a signal; returns the exit code."""
+    collect_seldom()
     health = Health("ingest")
     worker: IngestWorker | None = None
     ending = False
@@ -42,6 +44,7 @@ def run_ingest(settings: Settings) -> int:
 
 def run_index(settings: Settings) -> int:
     """Run an index worker until a signal; returns the exit code."""
+    collect_seldom()
     health = Health("index")
     ending = False
     wait_for_kafka(settings)
@@ -68,6 +71,16 @@ def run_index(settings: Settings) -> int:
         worker.stop()
 
     return run_app(app, run, end, health, settings)
+
+
+def collect_seldom() -> None:
+    """Look for cycles of garbage seldom: cells, columns and messages make none, and live in great numbers.
+
+    Python's defaults walk them all after every 700 new ones, which takes up to 2.5 times the time of a large diff.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
 
 
 def wait_for_kafka(settings: Settings) -> None:
