@@ -1,4 +1,4 @@
-"""What every bench needs: the machine in words, CPU seconds of a process, medians, tables, the fresh pair of servers."""
+"""What every bench needs: the machine in words, CPU seconds, medians, tables, a fresh pair of servers."""
 
 from __future__ import annotations
 
@@ -144,23 +144,23 @@ class Bed:
 def bed(partitions: int) -> Iterator[Bed]:
     """Servers in a temporary folder, ended and removed afterwards. Errors: LocalError, StreamError."""
     given = Settings()
-    with tempfile.TemporaryDirectory(prefix="tidewatch-bench-") as folder:
-        with (
-            Servers(Path(folder) / "servers", progress=note) as servers,
-            Crew(
-                Path(folder) / "workers",
-                servers.kafka,
-                servers.redis,
-                {"TIDEWATCH_CATALOGUE": str(given.catalogue), "TIDEWATCH_SYSTEMS": str(given.systems)},
-            ) as crew,
-        ):
-            settings = given.model_copy(
-                update={
-                    "kafka": servers.kafka, "redis": servers.redis, "partitions": partitions, "kafka_options": {},
-                }
-            )  # fmt: skip
-            prepare_topics(settings)
-            yield Bed(servers, crew, settings)
+    with (
+        tempfile.TemporaryDirectory(prefix="tidewatch-bench-") as folder,
+        Servers(Path(folder) / "servers", progress=note) as servers,
+        Crew(
+            Path(folder) / "workers",
+            servers.kafka,
+            servers.redis,
+            {"TIDEWATCH_CATALOGUE": str(given.catalogue), "TIDEWATCH_SYSTEMS": str(given.systems)},
+        ) as crew,
+    ):
+        settings = given.model_copy(
+            update={
+                "kafka": servers.kafka, "redis": servers.redis, "partitions": partitions, "kafka_options": {},
+            }
+        )  # fmt: skip
+        prepare_topics(settings)
+        yield Bed(servers, crew, settings)
 
 
 class Positions:

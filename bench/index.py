@@ -67,7 +67,9 @@ class World:
         self.amount: dict[tuple[str, str], np.ndarray] = {}
         self.store, self.board = CellStore(self.catalogue), Board(self.definition, self.catalogue)
         for q, quarter in enumerate(self.quarters):
-            amounts = (size[:, None] * (1 + 0.03 * q) * np.exp(self.rng.normal(0, 0.1, (cities, len(leaves))))).astype(np.int64)
+            amounts = (size[:, None] * (1 + 0.03 * q) * np.exp(self.rng.normal(0, 0.1, (cities, len(leaves))))).astype(
+                np.int64
+            )
             rows = []
             for code, given in zip(self.catalogue.cities, amounts.tolist(), strict=True):
                 row: list[Any] = [f"cells:{quarter}:{code}"]
@@ -198,12 +200,15 @@ def main(
         result |= {"machine": about, "versions": versions()}
         shown = table("index, medians", "what", "figure", "budget")
         small, large = result["one_cell_ms"].values()
-        shown.add_row(f"one cell, 351 -> {cities:,} cities", f"{small:.3f} -> {large:.3f} ms: {result['growth']:.2f} times",
+        shown.add_row(f"one cell, 351 -> {cities:,} cities",
+                      f"{small:.3f} -> {large:.3f} ms: {result['growth']:.2f} times",
                       f"<= {BUDGET_GROWTH} {verdict(result['growth'] <= BUDGET_GROWTH)}")  # fmt: skip
         shown.add_row("base restated, 351 x 8 x 9: evaluated", f"{result['base_evaluate_ms']:.2f} ms",
                       f"< {BUDGET_BASE_MS:.0f} ms {verdict(result['base_evaluate_ms'] < BUDGET_BASE_MS)}")  # fmt: skip
         shown.add_row("    with growths, ranks and updates of it all: diff()", f"{result['base_diff_ms']:.1f} ms", "")
-        shown.add_row("every cell of the open quarter moved, with growth to date: diff()", f"{result['full_diff_ms']:.1f} ms", "")
+        shown.add_row(
+            "every cell of the open quarter moved, with growth to date: diff()", f"{result['full_diff_ms']:.1f} ms", ""
+        )
         shown.add_row(f"    its {result['full_records']:,} records encoded", f"{result['full_records_ms']:.1f} ms", "")
         shown.add_row("a changed cell into the store", f"{result['store_us_a_cell']:.2f} us", "")
         notes.print(shown)

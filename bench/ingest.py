@@ -2,8 +2,8 @@
 
 Rows 1 and 2 of DESIGN section 8. Two phases, each on fresh servers: single JSON events, then arrays of 100. In every
 round each reader takes the whole log, one after the other, so that noise from outside meets all of them: bare aiokafka
-(the baseline), bare confluent-kafka, and our worker as a real process from an emptied Redis. Our rate is events over the
-time from the acquisition of the last partition to the flush that reaches the last partition's end. After the last round
+(the baseline), bare confluent-kafka, and our worker as a real process from an emptied Redis. Our rate is events over
+the time from the acquisition of the last partition to the flush that reaches the last partition's end. After the last round
 an index worker publishes and `verify` recomputes everything: a difference fails the bench.
 """
 
@@ -128,13 +128,14 @@ def _wait(place: Bed, done: Any, timeout_s: float, otherwise: str) -> None:
 def verified(place: Bed, sent: Sent) -> dict[str, Any]:
     """Publish what the last round left in Redis, and recompute everything. Errors: NotDrainedError, VerifyError."""
     place.crew.start("index", "index")
-    wait_until_drained(
-        place.kafka, place.redis, sent.ends, [SYSTEM], timeout_s=STALLED_S, check=place.crew.check
-    )
+    wait_until_drained(place.kafka, place.redis, sent.ends, [SYSTEM], timeout_s=STALLED_S, check=place.crew.check)
     report = verify(place.kafka, place.redis, SYSTEM)
     place.crew.end("index")
     found = report.to_json()
-    return {name: found[name] for name in ("ok", "events", "counts", "cells", "days", "values", "ranks", "differences", "first")}
+    return {
+        name: found[name]
+        for name in ("ok", "events", "counts", "cells", "days", "values", "ranks", "differences", "first")
+    }
 
 
 def single_events(rounds: int, events: int, partitions: int) -> dict[str, Any]:
@@ -152,7 +153,13 @@ def single_events(rounds: int, events: int, partitions: int) -> dict[str, Any]:
             runs["ours"].append(run_ours(place, sent, f"ingest-{number}"))
             each.append({name: found[-1].as_json() for name, found in runs.items()} | {"load": load()})
             note(f"round {number}: " + ", ".join(f"{n} {f[-1].events_s:,.0f}/s" for n, f in runs.items()))
-        return {"events": sent.events, "messages": sent.messages, "runs": runs, "rounds": each, "verify": verified(place, sent)}
+        return {
+            "events": sent.events,
+            "messages": sent.messages,
+            "runs": runs,
+            "rounds": each,
+            "verify": verified(place, sent),
+        }
 
 
 def arrays(rounds: int, events: int, partitions: int, array: int) -> dict[str, Any]:
@@ -187,13 +194,20 @@ def measure(rounds: int, events: int, partitions: int, array: int) -> dict[str, 
         "array": array,
         "rounds": one["rounds"],
         "rounds_arrays": [run.as_json() for run in many["ours"]],
-        "verify": {"ok": one["verify"]["ok"] and many["verify"]["ok"], "single": one["verify"], "arrays": many["verify"]},
+        "verify": {
+            "ok": one["verify"]["ok"] and many["verify"]["ok"],
+            "single": one["verify"],
+            "arrays": many["verify"],
+        },
     }
 
 
 def show(result: dict[str, Any]) -> None:
     """The table for people, on standard error."""
-    shown = table("ingest: events a second, median of the rounds", "reader", "events/s", "lowest .. highest", "CPU us/event", "of the baseline", "budget")  # fmt: skip
+    shown = table(
+        "ingest: events a second, median of the rounds",
+        "reader", "events/s", "lowest .. highest", "CPU us/event", "of the baseline", "budget",
+    )  # fmt: skip
     names = {
         "baseline": "aiokafka getmany, bare (baseline)",
         "confluent": "confluent-kafka, bare",
@@ -204,14 +218,14 @@ def show(result: dict[str, Any]) -> None:
     for name, text in names.items():
         ratio, least = budget.get(name, (result[name] / result["baseline"], None))
         shown.add_row(
-            text, f"{result[name]:,.0f}", spread(result["range"][name]), f"{result['cpu_us'][name]:.2f}", f"{ratio:.2f}",
+            text, f"{result[name]:,.0f}", spread(result["range"][name]),
+            f"{result['cpu_us'][name]:.2f}", f"{ratio:.2f}",
             "" if least is None else f">= {least} {verdict(ratio >= least)}",
         )  # fmt: skip
     notes.print(shown)
     differences = sum(result["verify"][phase]["differences"] for phase in ("single", "arrays"))
-    notes.print(
-        f"verify: {'[green]no difference[/green]' if result['verify']['ok'] else f'[red]{differences} differences[/red]'}"
-    )
+    exact = "[green]no difference[/green]" if result["verify"]["ok"] else f"[red]{differences} differences[/red]"
+    notes.print(f"verify: {exact}")
 
 
 def main(

@@ -2,9 +2,9 @@
 
 Row 4 of DESIGN section 8. Fresh servers, one ingest worker, one index worker, two years of the scenario loaded and
 published. Loading it gives the highest rate of ingest in this very run; an open-loop producer then appends events of
-the open quarter at a tenth and at half of it. A `read_committed` consumer of `ranking-deltas` and `revisions` notes when
-each revision is visible, deltas and all; the offsets in it say which events it includes. The latency of an event is from
-the moment at which the producer handed it to its client (so linger and the append itself are in it) to that arrival.
+the open quarter at a tenth and at half of it. A `read_committed` consumer of `ranking-deltas` and `revisions` notes
+when each revision is visible, deltas and all; the offsets in it say which events it includes. The latency of an event
+is from the moment at which the producer handed it to its client (so linger and the append itself are in it) to that arrival.
 All on one host, one clock.
 """
 
@@ -118,7 +118,7 @@ class Observer:
 
 
 def latencies_ms(seen: Seen, sent: dict[int, np.ndarray], starts: dict[int, int], skip_ns: int) -> np.ndarray:
-    """Milliseconds, ascending, of every event that was sent `skip_ns` or more after the first. Errors: NotDrainedError."""
+    """Milliseconds, ascending, of every event sent `skip_ns` or more after the first. Errors: NotDrainedError."""
     revisions = [orjson.loads(value) for _, value in seen.revisions]
     came = np.array([t for t, _ in seen.revisions], dtype=np.int64)
     counts = np.cumsum([r["deltas"] for r in revisions])
@@ -139,7 +139,9 @@ def latencies_ms(seen: Seen, sent: dict[int, np.ndarray], starts: dict[int, int]
     return np.sort(np.concatenate(found)) / 1e6
 
 
-def run_load(place: Bed, rate: float, seconds: float, first_seq: int, at_s: float, event_speed: float) -> dict[str, Any]:
+def run_load(
+    place: Bed, rate: float, seconds: float, first_seq: int, at_s: float, event_speed: float
+) -> dict[str, Any]:
     """One load: its figures; `at_s` of the result is where event time has got to."""
     partitions = list(range(place.settings.partitions))
     ends = high_watermarks(place.kafka, [(EVENTS, p) for p in partitions])
@@ -150,7 +152,8 @@ def run_load(place: Bed, rate: float, seconds: float, first_seq: int, at_s: floa
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "times.npz"
         given = {
-            "kafka": place.kafka, "rate": rate, "seconds": seconds + WARM_S, "partitions": len(partitions), "seed": first_seq,
+            "kafka": place.kafka, "rate": rate, "seconds": seconds + WARM_S, "partitions": len(partitions),
+            "seed": first_seq,
             "first_seq": first_seq, "at_s": at_s, "event_speed": event_speed, "out": str(out),
         }  # fmt: skip
         time.sleep(1.0)
@@ -195,7 +198,7 @@ def run_load(place: Bed, rate: float, seconds: float, first_seq: int, at_s: floa
         "accepted": revisions[-1]["counts"]["accepted"],
         "producer_late_p99_ms": round(produced["late_p99_ms"], 3),
         "blocked": produced["blocked"],
-        "cores_used": {**{n: round(s / busy_s, 3) for n, s in used.items()}, "producer": round(produced["cpu_s"] / busy_s, 3)},
+        "cores_used": {n: round(s / busy_s, 3) for n, s in (used | {"producer": produced["cpu_s"]}).items()},
         "load": load(),
         "at_s": produced["at_s"],
     }  # fmt: skip
@@ -209,9 +212,7 @@ def measure(seconds: float, rate: float | None, partitions: int, events: int, ev
         loaded = run_ours(place, sent, "ingest", keep=True)
         note(f"ingest took them in at {loaded.events_s:,.0f} events/s")
         place.crew.start("index", "index")
-        wait_until_drained(
-            place.kafka, place.redis, sent.ends, [SYSTEM], timeout_s=STALLED_S, check=place.crew.check
-        )
+        wait_until_drained(place.kafka, place.redis, sent.ends, [SYSTEM], timeout_s=STALLED_S, check=place.crew.check)
         highest = rate or loaded.events_s
         result: dict[str, Any] = {"highest_rate": round(highest), "ingest": loaded.as_json()}
         at_s, first_seq, accepted = 0.0, 10**9, sent.events
@@ -229,11 +230,15 @@ def measure(seconds: float, rate: float | None, partitions: int, events: int, ev
 
 def show(result: dict[str, Any]) -> None:
     """The table for people, on standard error."""
-    shown = table("event appended -> ranking committed", "load", "events/s", "achieved", "p50 ms", "p99 ms", "max ms", "revisions/s", "budget p50, p99")  # fmt: skip
+    shown = table(
+        "event appended -> ranking committed",
+        "load", "events/s", "achieved", "p50 ms", "p99 ms", "max ms", "revisions/s", "budget p50, p99",
+    )  # fmt: skip
     for name, (_, p50, p99) in BUDGETS.items():
         found = result[name]
         shown.add_row(
-            f"{name} of {result['highest_rate']:,}/s", f"{found['rate']:,}", f"{found['achieved_rate']:,}", f"{found['p50_ms']:.1f}",
+            f"{name} of {result['highest_rate']:,}/s", f"{found['rate']:,}", f"{found['achieved_rate']:,}",
+            f"{found['p50_ms']:.1f}",
             f"{found['p99_ms']:.1f}", f"{found['max_ms']:.0f}", f"{found['revisions_s']}",
             f"< {p50:.0f} {verdict(found['p50_ms'] < p50)}, < {p99:.0f} {verdict(found['p99_ms'] < p99)}",
         )  # fmt: skip
@@ -244,7 +249,9 @@ def show(result: dict[str, Any]) -> None:
 
 def main(
     seconds: Annotated[float, typer.Option(min=1, help="of each load, besides 5 s of warm-up")] = 60.0,
-    rate: Annotated[float | None, typer.Option(min=100, help="the highest rate; default: what ingest reaches here")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=100, help="the highest rate; default: what ingest reaches here")
+    ] = None,
     partitions: Annotated[int, typer.Option(min=1, help="of indicator-events")] = 4,
     events: Annotated[int, typer.Option(min=10_000, help="about how many are loaded beforehand")] = 600_000,
     event_speed: Annotated[float, typer.Option(min=0, help="event seconds a second")] = 3600.0,

@@ -45,7 +45,8 @@ def pieces(partitions: int, seed: int) -> list[tuple[bytes, bytes, bytes, int]]:
             made.append((
                 city.encode(),
                 f'{{"source":"{source}","seq":'.encode(),
-                f',"city":"{city}","indicator":"{code}"{middle},"op":"add","value":{rng.integers(1, 10_000) / 100},"at":"'.encode(),
+                f',"city":"{city}","indicator":"{code}"{middle},"op":"add",'
+                f'"value":{rng.integers(1, 10_000) / 100},"at":"'.encode(),
                 crc32(city.encode()) % partitions,
             ))  # fmt: skip
     return [made[i] for i in rng.permutation(len(made)).tolist()]
@@ -79,9 +80,10 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         late.append(elapsed - sent / rate)
         at = (first_at + timedelta(seconds=elapsed * event_speed)).isoformat(timespec="seconds").encode() + b'"}'
         now = time.time_ns()
-        for sent in range(sent, min(due, sent + SLICE)):
-            key, head, tail, partition = ready[sent % n]
-            value = b"%b%d%b%b" % (head, seq + sent, tail, at)
+        stop = min(due, sent + SLICE)
+        for number in range(sent, stop):
+            key, head, tail, partition = ready[number % n]
+            value = b"%b%d%b%b" % (head, seq + number, tail, at)
             while True:
                 try:
                     produce(EVENTS, value, key, partition)
@@ -90,7 +92,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
                     blocked += 1
                     producer.poll(0.001)
             times[partition].append(now)
-        sent += 1
+        sent = stop
         producer.poll(0)
     took, used = time.monotonic() - began, time.process_time() - cpu
     left = producer.flush(30)

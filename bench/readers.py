@@ -2,8 +2,9 @@
 
     python -m bench.readers aiokafka|confluent HOST:PORT '{"0": 250000, ...}'
 
-reads `indicator-events` from offset 0 of every partition up to these ends (no other record in between) with the fetch settings of `stream.batches`, does nothing
-with what it reads, and prints one JSON object: messages, seconds (from the assignment to the last message), cpu_s.
+reads `indicator-events` from offset 0 of every partition up to these ends (no other record in between) with the fetch
+settings of `stream.batches`, does nothing with what it reads, and prints one JSON object: messages, seconds (from the
+assignment to the last message), cpu_s.
 """
 
 from __future__ import annotations

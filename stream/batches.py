@@ -198,8 +198,7 @@ class EventReader:
             partition = message.partition() or 0
             where = TopicPartition(self.topic, partition)
             low, high = consumer.get_watermark_offsets(where, timeout=10)
-            wanted = consumer.position([where])[0].offset
-            raise RetentionError(self.topic, partition, wanted, low, high)
+            raise RetentionError(self.topic, partition, message.offset() or 0, low, high)
         if error.fatal():
             raise StreamError(f"Kafka consumer: {error.str()}; the worker must start anew")
 

@@ -30,6 +30,8 @@ SYSTEM_PARTITIONS = 4
 # The largest message that the log takes: above the catalogue's `message_bytes` (16 MiB), so that one that is too large
 # is seen and dead-lettered; the dead letter itself has headers besides.
 EVENT_BYTES, LETTER_BYTES = 24 << 20, 25 << 20
+# A broker that says nothing for so long is away: whoever can wait does so where it is seen (`workers.retry`).
+ANSWER_S = 5.0
 DAY_MS = 86_400_000
 
 
@@ -106,7 +108,8 @@ def ensure_topics(
 ) -> list[str]:
     """Create the topics that are absent, and wait until their partitions have leaders; returns the names created.
 
-    Errors: UnreachableError within `timeout_s`; StreamError where the broker refuses (it says why).
+    Errors: UnreachableError, after ANSWER_S without any answer, or where `timeout_s` brings no leaders; StreamError
+    where the broker refuses (it says why).
     """
     admin = AdminClient(client_options(address, options))
     wanted = {topic.name: topic for topic in all_topics(partitions)}
@@ -114,11 +117,9 @@ def ensure_topics(
     created: list[str] = []
     while True:
         try:
-            held = admin.list_topics(timeout=max(0.1, min(5.0, deadline - clock()))).topics
+            held = admin.list_topics(timeout=ANSWER_S).topics
         except KafkaException as error:
-            if clock() >= deadline:
-                raise UnreachableError(f"Kafka at {address} does not answer: {error.args[0].str()}") from None
-            continue
+            raise UnreachableError(f"Kafka at {address} does not answer: {error.args[0].str()}") from None
         missing = [topic for name, topic in wanted.items() if name not in held]
         leaderless = [
             name for name in wanted if name in held and any(p.leader < 0 for p in held[name].partitions.values())

@@ -7,6 +7,7 @@ without its Kafka client, since its position is Redis's to say (docs/decisions/w
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -140,6 +141,10 @@ def run_app(
     worker = _QuietWorker(
         app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, stdout=sys.stderr, daemon=True
     )
+    worker.spinner = None  # its escape sequences have no place in a log
+    # What a worker dies of is told by `_supervised`, with a traceback where it is a defect; Faust would tell it thrice.
+    for name in (__name__, "faust.worker", "mode.worker"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:

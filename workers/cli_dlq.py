@@ -59,8 +59,9 @@ def show(
             if json:
                 emit(stored.to_json())
             else:
-                console.print(f"{stored.letter.reason}: {stored.letter.detail}", markup=False)
-                console.print(stored.letter.raw.decode("utf-8", "backslashreplace"), markup=False)
+                raw = stored.letter.raw.decode("utf-8", "backslashreplace")
+                for text in (f"{stored.letter.reason}: {stored.letter.detail}", raw):  # as it is: to be copied
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
             return
         raise ValueError(f"no dead letter at {position}; `tidewatch dlq list` prints the positions")
 
@@ -89,7 +90,7 @@ def replay_letters(
         events, unreadable = repaired(chosen, set_field or [], repair)
         if dry_run:
             for event in events:
-                console.print(event.value.decode(), markup=False, soft_wrap=True)
+                console.print(event.value.decode(), markup=False, highlight=False, soft_wrap=True)
         else:
             replay(Settings(), events)
         result = {"letters": len(chosen), "sent": 0 if dry_run else len(events), "unreadable": unreadable}

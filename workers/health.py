@@ -7,6 +7,7 @@ not while the worker waits for Kafka or Redis, and not when what it should do ha
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,12 +28,30 @@ class Health:
     failed: str | None = None
     ready: bool = False
     waiting: dict[str, str] = field(default_factory=dict)
+    _waiters: Counter[str] = field(default_factory=Counter)
     _turned: float = 0.0
 
     def turn(self) -> None:
         """The main loop came round."""
         self._turned = self.clock()
         self.ready = True
+
+    def waits(self, what: str, reason: str, *, anew: bool) -> bool:
+        """Another task (`anew`), or one that does already, waits for server `what`. Returns whether it is the first.
+
+        Several may: that one goes on while another cannot (reading is possible, writing is not) does not make it well.
+        """
+        self.waiting[what] = reason
+        self._waiters[what] += anew
+        return anew and self._waiters[what] == 1
+
+    def goes_on(self, what: str) -> bool:
+        """A task that waited for `what` does so no more. Returns whether nobody else does."""
+        self._waiters[what] -= 1
+        if self._waiters[what]:
+            return False
+        self.waiting.pop(what, None)
+        return True
 
     def problem(self) -> str | None:
         """Why the worker is not making progress, None if it is."""

@@ -1,8 +1,7 @@
 """One reader of the change feeds for all systems of the process: cells in, exact differences out to every board.
 
 Owns: the offsets applied (per partition), the cells, and with them the cut that a revision names. All of it moves in
-one
-step of the event loop, so whoever looks between two steps sees one consistent cut.
+one step of the event loop, so whoever looks between two steps sees one consistent cut.
 """
 
 from __future__ import annotations
@@ -79,14 +78,17 @@ class Hub:
         if self.generation:
             # Made anew for a newer catalogue: what was applied stays the least that may be adopted.
             feed.applied = dict(self._feed.applied)
+        behind = [snapshot for snapshot in snapshots if not feed.adopt(snapshot)]
+        if behind:  # before anything of ours moves: the cut stays what it was
+            raise FeedGapError(behind[0].partition, feed.applied[behind[0].partition], behind[0].offset)
         cells = CellStore(catalogue)
         for snapshot in snapshots:
-            if not feed.adopt(snapshot):
-                raise FeedGapError(snapshot.partition, feed.applied[snapshot.partition], snapshot.offset)
             cells.replace(snapshot.partition, snapshot.changed_rows(), snapshot.catalogue_version)
             self._note(snapshot.partition, snapshot.watermark_us, snapshot.counts)
         self._feed, self.cells, self.catalogue = feed, cells, catalogue
         self.generation += 1
+        # Changes name cities by the catalogue's numbers: a board of the one before must not hear of them any more.
+        self._listeners.clear()
         log.info("loaded", partitions=len(snapshots), catalogue=catalogue.version, offsets=sum(feed.applied.values()))
 
     def _note(self, partition: Partition, watermark_us: int | None, counts: dict[str, int]) -> None:
@@ -97,21 +99,24 @@ class Hub:
         while not self._ending:
             self._health.turn()
             try:
-                entries = await until_done("Redis", self._feed.read, self._health, stopping=lambda: self._ending)
-                if entries:
-                    self._apply(entries)
-                else:
-                    behind = await until_done(
-                        "Redis", self._feed.silent_gaps, self._health, stopping=lambda: self._ending
-                    )
-                    for partition in behind:
-                        await self._reload(partition)
-            except FeedGapError as gap:
-                log.info("feed gap", partition=gap.partition, reason=str(gap))
-                await self._reload(Partition(gap.partition))
+                await self._turn()
             except NewerCatalogueError as newer:
                 log.info("newer catalogue", reason=str(newer))
                 await self._restart()
+
+    async def _turn(self) -> None:
+        """What is new in the feeds; where they say nothing, whether they kept something back."""
+        try:
+            entries = await until_done("Redis", self._feed.read, self._health, stopping=lambda: self._ending)
+        except FeedGapError as gap:
+            log.info("feed gap", partition=gap.partition, reason=str(gap))
+            await self._reload(Partition(gap.partition))
+            return
+        self._apply(entries)
+        if not entries:
+            behind = await until_done("Redis", self._feed.silent_gaps, self._health, stopping=lambda: self._ending)
+            for partition in behind:
+                await self._reload(partition)
 
     def _apply(self, entries: list[Entry]) -> None:
         for entry in entries:
@@ -125,14 +130,16 @@ class Hub:
     async def _reload(self, partition: Partition) -> None:
         """Adopt a whole load of one partition; where Redis stands below what was applied, nothing: it catches up."""
         snapshot = await until_done(
-            "Redis", lambda: self._feed.load(partition), self._health, stopping=lambda: self._ending
+            "Redis", lambda: load(self._redis, partition), self._health, stopping=lambda: self._ending
         )
-        if snapshot is None:
+        if snapshot.offset < self._feed.applied[partition]:
             await asyncio.sleep(0.05)
             return
         if (snapshot.catalogue_version or 0) > self.catalogue.version:
             raise NewerCatalogueError("catalogue", str(snapshot.catalogue_version), "load", self.catalogue.version)
         changes = self.cells.replace(partition, snapshot.changed_rows(), snapshot.catalogue_version)
+        # Only now: an offset is never named without its cells.
+        self._feed.adopt(snapshot)
         self._note(partition, snapshot.watermark_us, snapshot.counts)
         self._tell(changes)
 

@@ -57,7 +57,7 @@ class IngestWorker:
         self._health, self._clock, self._new_token = health, clock, new_token
         self._owned: dict[Partition, Owned] = {}
         self._intake = Intake()
-        self._ending = False
+        self._ending = self._kafka_away = False
         self._watched = self._reported = 0.0
 
     async def run(self) -> None:
@@ -82,15 +82,12 @@ class IngestWorker:
 
     def _note_kafka(self) -> None:
         """Say once that no broker answers, and once that one does again."""
-        problem, known = self._reader.problem, "Kafka" in self._health.waiting
-        if problem and not known:
+        problem, known = self._reader.problem, self._kafka_away
+        if problem and self._health.waits("Kafka", problem, anew=not known):
             log.warning("waiting", server="Kafka", reason=problem, action="the client tries again; nothing is lost")
-        elif known and not problem:
+        elif known and not problem and self._health.goes_on("Kafka"):
             log.info("answers again", server="Kafka")
-        if problem:
-            self._health.waiting["Kafka"] = problem
-        else:
-            self._health.waiting.pop("Kafka", None)
+        self._kafka_away = problem is not None
 
     def _prepare(self, batch: Batch) -> tuple[dict[Partition, Owned], list[Share]]:
         """In the reader's thread, right behind the read: decode and check, for whoever owns the partitions now.

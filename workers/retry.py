@@ -33,24 +33,28 @@ async def until_done(
 
     Errors: everything that is not PASSING at once; the last PASSING one if `stopping()` says that the worker ends.
     """
-    wait_s, said = FIRST_S, False
-    while True:
-        try:
-            result = await do()
-        except PASSING as error:
-            if stopping():
-                raise
-            reason = f"{type(error).__name__}: {error}"
-            health.waiting[what] = reason
-            if not said:
-                log.warning(
-                    "waiting", server=what, reason=reason, action="trying again until it answers; nothing is lost"
-                )
-                said = True
-            await sleep(wait_s)
-            wait_s = min(LAST_S, wait_s * 2)
-        else:
-            if said:
-                log.info("answers again", server=what)
-            health.waiting.pop(what, None)
-            return result
+    wait_s, waits = FIRST_S, False
+    try:
+        while True:
+            try:
+                result = await do()
+            except PASSING as error:
+                if stopping():
+                    raise
+                reason = f"{type(error).__name__}: {error}"
+                if health.waits(what, reason, anew=not waits):
+                    log.warning(
+                        "waiting", server=what, reason=reason, action="trying again until it answers; nothing is lost"
+                    )
+                waits = True
+                await sleep(wait_s)
+                wait_s = min(LAST_S, wait_s * 2)
+            else:
+                if waits:
+                    waits = False
+                    if health.goes_on(what):
+                        log.info("answers again", server=what)
+                return result
+    finally:
+        if waits:
+            health.goes_on(what)

@@ -9,11 +9,15 @@ import msgspec
 import orjson
 
 from index.board import Board
+from index.catalogue import Catalogue
+from index.definition import Definition
 from index.diff import Diff, TableKey
 from stream.messages import SCHEMA, RankingTable, Revision, encode
 from stream.publisher import Record
 from stream.topics import DELTAS, RANKINGS, REVISIONS, UPDATES
 from workers.hub import Cut
+
+Source = tuple[Definition, Catalogue]  # what a board is made from
 
 # Keys of `revisions` are a ring: this many of the newest are kept.
 RING = 1000
@@ -95,3 +99,40 @@ def stale_tables(board: Board, published: dict[str, RankingTable], system: str) 
     prefix = len(system) + 1
     gone = [path[prefix:] for path in published if path[prefix:] not in keys]
     return stale, gone
+
+
+def same_tables(old: Source, new: Source) -> bool:
+    """Whether both make the same tables of the same rows: then the deltas go on from what the older one published."""
+    return old[1].digest == new[1].digest and all(
+        getattr(old[0], name) == getattr(new[0], name)
+        for name in ("rankings", "groups", "nation", "grains", "mean_yoy_from")
+    )
+
+
+def anew(board: Board, gone: Iterable[str]) -> list[dict[str, Any]]:
+    """A first delta of every table, and an empty one of those that are `gone` (paths).
+
+    For a revision from which on tables may list others than before, or by another measure: the values published do not
+    tell from which rank a row comes.
+    """
+    deltas = []
+    for key in board.table_keys():
+        rows = board.table(key)["rows"]
+        deltas.append(_first_delta(*key, rows["entity"], rows["rank"], rows["value"]))
+    for path in gone:
+        ranking, period, *scope = path.split("/")
+        deltas.append(_first_delta(ranking, period, scope[0] if scope else None, [], [], []))
+    return deltas
+
+
+def _first_delta(
+    ranking: str, period: str, scope: str | None, entity: list[str], rank: list[int], value: list[float]
+) -> dict[str, Any]:
+    return {
+        "ranking": ranking,
+        "period": period,
+        "scope": scope,
+        "size": len(entity),
+        "moved": {"entity": entity, "was": [None] * len(entity), "rank": rank, "value": value},
+        "shifted": [],
+    }

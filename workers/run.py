@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 
 from workers.app import make_app, run_app
@@ -17,7 +18,7 @@ from workers.settings import Settings
 
 def run_ingest(settings: Settings) -> int:
     """Run an ingest worker until a signal; returns the exit code."""
-    collect_seldom()
+    prepare_process()
     health = Health("ingest")
     worker: IngestWorker | None = None
     ending = False
@@ -44,7 +45,7 @@ def run_ingest(settings: Settings) -> int:
 
 def run_index(settings: Settings) -> int:
     """Run an index worker until a signal; returns the exit code."""
-    collect_seldom()
+    prepare_process()
     health = Health("index")
     ending = False
     wait_for_kafka(settings)
@@ -71,6 +72,12 @@ def run_index(settings: Settings) -> int:
         worker.stop()
 
     return run_app(app, run, end, health, settings)
+
+
+def prepare_process() -> None:
+    """Once at the start of a worker: a crash in native code leaves a stack in the log; garbage is collected seldom."""
+    faulthandler.enable()
+    collect_seldom()
 
 
 def collect_seldom() -> None:

@@ -26,7 +26,7 @@ from stream.publisher import Publisher
 from workers.health import Health
 from workers.hub import Hub
 from workers.retry import FIRST_S, LAST_S, PASSING
-from workers.revision import RevisionWriter, empty, stale_tables
+from workers.revision import RevisionWriter, Source, anew, empty, same_tables, stale_tables
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -53,6 +53,7 @@ class SystemRunner:
         self._settings, self._hub, self._control, self._health, self._clock = settings, hub, control, health, clock
         self._ending = asyncio.Event()
         self._board: Board
+        self._made_from: Source | None = None
         self._writer: RevisionWriter
         self._publisher: Publisher | None = None
         self._generation = 0
@@ -145,10 +146,12 @@ class SystemRunner:
         moved.clear()
         self._revision = last.revision if last else 0
         self._offsets = last.offsets if last else {}
-        await self._publish_differences(published)
+        before, self._made_from = self._made_from, (definition, hub.catalogue)
+        await self._publish_differences(published, before, self._made_from)
         return moved
 
-    async def _publish_differences(self, published: Published) -> None:
+    async def _publish_differences(self, published: Published, before: Source | None, now: Source) -> None:
+        """`before`: what the board was made from that we ran until now, if any; `now`: what this one is made from."""
         last, cut = published.revision, self._hub.cut()
         self._board.watermark(cut.watermark_us)
         diff = self._board.diff()
@@ -160,6 +163,10 @@ class SystemRunner:
             reason = "definition"
         elif last is not None and last.catalogue != cut.catalogue:
             reason = "catalogue"
+        if last is not None and reason != "start":
+            known = before is not None and (before[0].version, before[1].version) == (last.definition, last.catalogue)
+            if before is None or not known or not same_tables(before, now):
+                diff.deltas, stale = anew(self._board, gone), self._board.table_keys()
         if diff or stale or gone or last is None or last.offsets != cut.offsets or reason != "start":
             await self._commit(diff, stale, gone, reason)
         log.info(

@@ -206,6 +206,8 @@ class Watcher:
             assert parts.revision is not None
             self._follow(parts.revision)
             for key, delta in parts.deltas.items():
+                if parts.revision["reason"] in ("definition", "catalogue") and _starts_anew(delta):
+                    self.rows[key] = {}
                 self._apply(key, delta)
             for key, update in parts.updates.items():
                 self._hold(
@@ -293,6 +295,12 @@ class Watcher:
 
 def _flat(counts: dict[str, Any]) -> Counter[str]:
     return Counter({"accepted": counts["accepted"], "duplicate": counts["duplicate"], **counts["rejected"]})
+
+
+def _starts_anew(delta: dict[str, Any]) -> bool:
+    """It comes from nowhere and holds all: a table that lists others than before begins again."""
+    moved = delta["moved"]
+    return delta["size"] == len(moved["entity"]) and all(was is None for was in moved["was"])
 
 
 def _predecessor(period: str) -> str:
