@@ -3,8 +3,8 @@
 Rows 1 and 2 of DESIGN section 8. Two phases, each on fresh servers: single JSON events, then arrays of 100. In every
 round each reader takes the whole log, one after the other, so that noise from outside meets all of them: bare aiokafka
 (the baseline), bare confluent-kafka, and our worker as a real process from an emptied Redis. Our rate is events over
-the time from the acquisition of the last partition to the flush that reaches the last partition's end. After the last round
-an index worker publishes and `verify` recomputes everything: a difference fails the bench.
+the time from the acquisition of the last partition to the flush that reaches the last partition's end. After the last
+round an index worker publishes and `verify` recomputes everything: a difference fails the bench.
 """
 
 from __future__ import annotations

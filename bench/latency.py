@@ -4,8 +4,8 @@ Row 4 of DESIGN section 8. Fresh servers, one ingest worker, one index worker, t
 published. Loading it gives the highest rate of ingest in this very run; an open-loop producer then appends events of
 the open quarter at a tenth and at half of it. A `read_committed` consumer of `ranking-deltas` and `revisions` notes
 when each revision is visible, deltas and all; the offsets in it say which events it includes. The latency of an event
-is from the moment at which the producer handed it to its client (so linger and the append itself are in it) to that arrival.
-All on one host, one clock.
+is from the moment at which the producer handed it to its client (so linger and the append itself are in it) to that
+arrival. All on one host, one clock.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Key `catalogue`, value `{"catalogue": {...}}`. Events before a partition's first
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 from confluent_kafka import KafkaException, Producer
@@ -32,6 +33,14 @@ def record_of(catalogue: Catalogue) -> bytes:
     return _START + catalogue.to_json() + b"}"
 
 
+@lru_cache(maxsize=4)  # the same bytes stand in every partition
+def parsed_catalogue(data: bytes) -> Catalogue:
+    """The catalogue that `data` holds; its calendar is made here, once. Errors: CatalogueError."""
+    catalogue = Catalogue.from_json(data)
+    _ = catalogue.calendar
+    return catalogue
+
+
 def is_catalogue(key: object, value: bytes | None) -> bool:
     """Whether a message is a catalogue record (valid or not), and not an event."""
     return key == KEY and value is not None and value.startswith(_START)
@@ -40,7 +49,7 @@ def is_catalogue(key: object, value: bytes | None) -> bool:
 def catalogue_of(value: bytes) -> Catalogue | None:
     """The catalogue in a record's value; None where it holds no valid one: a message like any other then."""
     try:
-        return Catalogue.from_json(bytes(_envelope.decode(value).catalogue))
+        return parsed_catalogue(bytes(_envelope.decode(value).catalogue))
     except (ValueError, CatalogueError, msgspec.MsgspecError):
         return None
 

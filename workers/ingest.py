@@ -24,7 +24,7 @@ from state.errors import OwnershipLost
 from state.keys import Offset, Partition, Token
 from state.ownership import acquire, watch
 from stream.batches import Batch, EventReader
-from stream.catalogue_log import first_catalogue, publish_catalogue
+from stream.catalogue_log import first_catalogue, parsed_catalogue, publish_catalogue
 from stream.errors import UnreachableError
 from stream.letters import LetterBox
 from workers.health import Health
@@ -59,6 +59,7 @@ class IngestWorker:
         self._intake = Intake()
         self._ending = self._kafka_away = False
         self._watched = self._reported = 0.0
+        self._looking = asyncio.Lock()
 
     async def run(self) -> None:
         """Work until `stop()`. Errors: those that need a person (RetentionError, SchemaError, CorruptStateError)."""
@@ -165,11 +166,13 @@ class IngestWorker:
             "Redis", lambda: acquire(self._redis, partition, token), self._health, stopping=self._stopping
         )
         if snapshot.catalogue is None:
-            catalogue = await until_done(
-                "Kafka", lambda: self._first_catalogue(partition), self._health, stopping=self._stopping
-            )
+            # One at a time: it happens once in a log's life, and clients that come and go side by side are no use.
+            async with self._looking:
+                catalogue = await until_done(
+                    "Kafka", lambda: self._first_catalogue(partition), self._health, stopping=self._stopping
+                )
         else:
-            catalogue = Catalogue.from_json(snapshot.catalogue)
+            catalogue = parsed_catalogue(snapshot.catalogue)
         self._owned[partition] = Owned(
             self._redis,
             partition,

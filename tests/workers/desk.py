@@ -19,17 +19,17 @@ import sys
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
 import redis
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Message, Producer
 
 from stream.letters import Letter, letter_of
-from stream.tail import high_watermarks, read_to, reader_options
+from stream.tail import high_watermarks, read_to
 from stream.topics import DLQ, EVENT_BYTES, EVENTS
 from tests.waiting import eventually
 from workers.crew import Crew
@@ -208,32 +208,25 @@ class Desk:
         where = [(DLQ, p) for p in range(PARTITIONS)]
         return list(read_to(self.servers.kafka, high_watermarks(self.servers.kafka, where)))
 
-    def record(self, partition: int, offset: int) -> Message:
-        """One message of the log."""
-        consumer = Consumer(reader_options(self.servers.kafka, None, committed=False))
-        try:
-            consumer.assign([TopicPartition(EVENTS, partition, offset)])
-            found: list[Message | None] = []
-            # (A message without bytes is false.)
-            eventually(lambda: found.append(consumer.poll(1.0)) or found[-1] is not None, STILL_S)
-            assert found[-1] is not None
-            return found[-1]
-        finally:
-            consumer.close()
-
     # --- commands ---
 
-    def tidewatch(self, *command: str, given: bytes = b"", env: Mapping[str, str] | None = None) -> Any:
-        """Run a command that must succeed; the JSON object of its last line, None where there is none."""
-        done = subprocess.run(
-            [sys.executable, "-m", "workers", *command],
-            cwd=REPOSITORY,
-            env={**os.environ, **self.env, **(env or {})},
-            input=given,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        lines = done.stdout.splitlines()
-        return json.loads(lines[-1]) if lines and "--json" in command else done.stdout.decode()
+    def tidewatch(self, *command: str, given: bytes = b"") -> Any:
+        """Run a command that must succeed; the JSON object of its last line, or what it printed."""
+        return self.tidewatch_all(command, given=given)[0]
+
+    def tidewatch_all(self, *commands: Sequence[str], given: bytes = b"") -> list[Any]:
+        """The same of several commands at once."""
+        env = {**os.environ, **self.env, "COLUMNS": "200"}
+        pipe = subprocess.PIPE
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-m", "workers", *c], cwd=REPOSITORY, env=env, stdin=pipe, stdout=pipe, stderr=pipe
+            )
+            for c in commands
+        ]
+        results: list[Any] = []
+        for command, process in zip(commands, running, strict=True):
+            out, error = process.communicate(given, timeout=60)
+            assert process.returncode == 0, error.decode()
+            results.append(json.loads(out.splitlines()[-1]) if "--json" in command else out.decode())
+        return results

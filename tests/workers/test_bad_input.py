@@ -157,6 +157,7 @@ def cases() -> dict[str, Case]:
 
 
 CASES = cases()
+STAMP_MS = 1_700_000_000_000  # of the first case's record, then one more each
 
 
 @dataclass
@@ -189,7 +190,7 @@ def sent(desk: Desk) -> Sent:
     for number, (name, case) in enumerate(CASES.items()):
         partition = number % PARTITIONS
         desk.send([neighbour(name, 1)], partition=partition)
-        at[name] = desk.send([case.value], partition=partition, key=case.key)[0]
+        at[name] = desk.send([case.value], partition=partition, key=case.key, timestamp_ms=STAMP_MS + number)[0]
         desk.send([neighbour(name, 2)], partition=partition)
     desk.passed()
     return Sent(desk, at, desk.letters(), desk.counts())
@@ -198,14 +199,14 @@ def sent(desk: Desk) -> Sent:
 @pytest.mark.parametrize("name", CASES)
 def test_a_case(sent: Sent, name: str):
     """Its letters with their bytes, reason and position, and no others; both neighbours in their source's window."""
-    case, (partition, offset) = CASES[name], sent.at[name]
+    case, number, (partition, offset) = CASES[name], list(CASES).index(name), sent.at[name]
     found = {element: letter for (p, o, element), letter in sent.letters.items() if (p, o) == (partition, offset)}
     assert {element: letter.reason for element, letter in found.items()} == {e: r for e, (r, _) in case.rejects.items()}
     for element, (_, raw) in case.rejects.items():
         assert found[element].raw == raw
         assert found[element].detail
-        assert found[element].timestamp_ms == sent.desk.record(partition, offset).timestamp()[1]
-    source = f"beside-{list(CASES).index(name)}"
+        assert found[element].timestamp_ms == STAMP_MS + number
+    source = f"beside-{number}"
     assert sent.desk.window(source, partition) == "2:3"
     if ", in an array" in name:
         assert sent.desk.window(f"array {name.removesuffix(', in an array')}".replace(" ", "-"), partition) == "2:3"
@@ -234,7 +235,7 @@ def test_the_headers_are_text(sent: Sent):
     partition, offset = sent.at["unknown city"]
     [letter] = [m for m in sent.desk._dead_letters() if (m.key() or b"").decode() == f"{EVENTS}/{partition}/{offset}/0"]
     headers = {name: value.decode() for name, value in letter.headers() or []}
-    timestamp_ms = sent.desk.record(partition, offset).timestamp()[1]
+    timestamp_ms = STAMP_MS + list(CASES).index("unknown city")
     assert headers == {
         **{"reason": "unknown-city", "topic": "indicator-events", "partition": str(partition), "offset": str(offset)},
         **{"index": "0", "timestamp": str(timestamp_ms), "detail": headers["detail"]},
@@ -323,19 +324,22 @@ def test_an_array_of_a_hundred_thousand_events(desk: Desk):
 
 
 def test_dlq_list_and_show(sent: Sent):
-    listed = sent.desk.tidewatch("dlq", "list", "--json", "--limit", "0", "--reason", "unknown-city")
+    position = place(sent, "unknown city")
+    listed, shown, table, text, odd = sent.desk.tidewatch_all(
+        ("dlq", "list", "--json", "--limit", "0", "--reason", "unknown-city"),
+        ("dlq", "show", position, "--json"),
+        ("dlq", "list", "--limit", "0"),
+        ("dlq", "show", position),
+        ("dlq", "show", place(sent, "broken UTF-8")),
+    )
     assert set(listed["reasons"]) == {"unknown-city"}
     assert listed["letters"] == len(listed["latest"]) == listed["reasons"]["unknown-city"] == 6
-    position = place(sent, "unknown city")
-    shown = sent.desk.tidewatch("dlq", "show", position, "--json")
     assert shown in listed["latest"]
     assert shown["raw"].encode() == event(city="999999")
     assert (shown["reason"], shown["position"]) == ("unknown-city", position)
-    assert position in sent.desk.tidewatch("dlq", "list", "--limit", "0", env={"COLUMNS": "200"})
-
-
-def test_dlq_show_of_bytes_that_are_no_text(sent: Sent):
-    assert '"op":"\\xff\\xfe"' in sent.desk.tidewatch("dlq", "show", place(sent, "broken UTF-8"))
+    assert position in table
+    assert event(city="999999").decode() in text, "to be copied: as it is, and not wrapped"
+    assert '"op":"\\xff\\xfe"' in odd
 
 
 def test_dlq_replay_repairs_and_repeats_harmlessly(sent: Sent):
@@ -351,9 +355,11 @@ def test_dlq_replay_repairs_and_repeats_harmlessly(sent: Sent):
 
 def test_dlq_replay_of_what_is_no_event(sent: Sent):
     before, position = ends(sent.desk), place(sent, "cut off")
-    found = sent.desk.tidewatch("dlq", "replay", "--position", position, "--json")
+    found, dry = sent.desk.tidewatch_all(
+        ("dlq", "replay", "--position", position, "--json"),
+        ("dlq", "replay", "--reason", "bad-op", "--set", "op=add", "--dry-run"),
+    )
     assert found == {"letters": 1, "sent": 0, "unreadable": [position]}
-    dry = sent.desk.tidewatch("dlq", "replay", "--reason", "bad-op", "--set", "op=add", "--dry-run")
     events = [json.loads(line) for line in dry.splitlines() if line.startswith("{")]
     assert len(events) == 4
     assert all(e["op"] == "add" and e["source"].startswith("dlq/") and isinstance(e["seq"], int) for e in events)

@@ -1,4 +1,4 @@
-"""The commands that later work relies on, as a user calls them: processes, exit codes, and one JSON object at the end."""
+"""The commands that later work relies on, as a user calls them: exit codes, and one JSON object at the end."""
 
 from __future__ import annotations
 

@@ -70,12 +70,13 @@ def test_a_wrong_cell(run: Trial) -> None:
 
 
 class Forger:
-    """An ingest worker's flush by hand, once the real one has ended: what it writes of an event is for the test to say."""
+    """Flushes as an ingest worker does, once the real one has ended; what it writes of an event is for the test to
+    say."""
 
     def __init__(self, run: Trial) -> None:
         self.run, self.partition = run, Partition(run.random.randrange(PARTITIONS))
         self.tag = f"{{tw:{self.partition}}}:"
-        self.cell, self.day = "cells:2021-02:330100", "days:2021-02:330100"
+        self.cell, self.day = "cells:2021-01:330100", "days:2021-01:330100"
         [self.industry, *_] = run.catalogue.industry_codes[run.catalogue.indicator_index["dti.cloud"]]
         self.amounts = [
             int(run.redis.hget(f"{self.tag}{self.cell}", self.fields[0]) or 0),
@@ -86,15 +87,15 @@ class Forger:
     @property
     def fields(self) -> tuple[str, str]:
         """In the cell's row, and in the day's."""
-        return f"dti.cloud/{self.industry}", "dti.cloud@2021-02-03"
+        return f"dti.cloud/{self.industry}", "dti.cloud@2021-01-01"
 
     def event(self, counted: int) -> None:
-        """The next event of 7.50 stands in the log and counts as accepted; its cells hold `counted` times the amount too much.
+        """The next event of 7.50 stands in the log and is counted; the cells hold its amount `counted` times too often.
 
         (-1: it is missing; 0: all is right, also what was wrong before; 1: it is doubled.)
         """
         event = {"source": "forged", "seq": self.seq, "city": "330100", "indicator": "dti.cloud", "op": "add"}
-        event |= {"industry": self.industry, "value": 7.5, "at": "2021-02-03T04:05:06+08:00"}
+        event |= {"industry": self.industry, "value": 7.5, "at": "2021-01-01T04:05:06+08:00"}
         producer = Producer({"bootstrap.servers": self.run.servers.kafka})
         producer.produce(EVENTS, json.dumps(event), b"330100", self.partition)
         producer.flush()

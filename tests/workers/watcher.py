@@ -1,9 +1,11 @@
 """A consumer that runs beside a test from its first revision on, and believes nothing.
 
-It reads what a system publishes (`read_committed`, as any subscriber would) in a thread of its own, and puts each revision together when all of
+It reads what a system publishes (`read_committed`, as any subscriber would) in a thread of its own, and puts each
+revision together when all of
 its records are there. It holds against it, in docs/formats.md's words:
 
-- revisions are contiguous from 1, each comes once, in order, and none of them names a lower offset than its predecessor;
+- revisions are contiguous from 1, each comes once, in order, and none of them names a lower offset than its
+predecessor;
 - counts never fall, and the same offsets always come with the same counts, watermark and catalogue;
 - no key is written twice with one revision, so no value contradicts an earlier one;
 - the deltas fit the rows that they are applied to, and give exactly each whole table at its own revision: rows, ranks,
@@ -111,7 +113,8 @@ class Watcher:
         return len(self.revisions)
 
     def content(self, revision: int, timeout_s: float = 30.0) -> None:
-        """Wait for that revision, and assert that nothing was ever wrong. To be called at rest: tables are compared whole."""
+        """Wait for that revision, and assert that nothing was ever wrong. To be called at rest: tables are compared
+        whole."""
         eventually(lambda: self.revision >= revision or self.wrong, timeout_s)
         self.check()
         assert self.revision == revision, f"revision {self.revision} has come, {revision} is the last: not at rest"
