@@ -104,7 +104,7 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def from_json(cls, data: bytes | str) -> Catalogue:
         """Decode and check what `to_json` made; CatalogueError when it is not one."""
         try:
-            catalogue = msgspec.json.decode(data, type=cls)
+            catalogue = _DECODER.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError
             raise CatalogueError("catalogue", "", str(error)) from error
         return catalogue.checked("catalogue")
@@ -218,6 +218,8 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+# Made here, once, by one thread: msgspec 0.22 lets a second thread see a type's decoder half built, and crashes.
+_DECODER = msgspec.json.Decoder(Catalogue)
 
 
 def _matches(pattern: str, text: str) -> bool:

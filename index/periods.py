@@ -118,8 +118,7 @@ class Period(NamedTuple):
 
     def ancestors(self) -> tuple[Period, ...]:
         """Itself first, then the periods that contain it, finest first: month, quarter, half, year."""
-        first_month = self.ordinal * self.grain.months
-        return tuple(Period(g, first_month // g.months) for g in map(Grain, range(self.grain, -1, -1)))
+        return _ancestors(self)
 
     def months(self) -> tuple[Period, ...]:
         """The months in it, in order."""
@@ -174,3 +173,9 @@ def day_name(day: int) -> str:
 def grains_of(labels: Iterable[str]) -> tuple[Grain, ...]:
     """The grains of several words, in their order; ValueError as `Grain.parse`."""
     return tuple(Grain.parse(label) for label in labels)
+
+
+@lru_cache(maxsize=4096)
+def _ancestors(period: Period) -> tuple[Period, ...]:
+    first_month = period.ordinal * period.grain.months
+    return tuple(Period(g, first_month // g.months) for g in map(Grain, range(period.grain, -1, -1)))

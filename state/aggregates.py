@@ -9,7 +9,8 @@ cells).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from state.flush import FlushBatch
 from state.keys import Offset, cells_row, days_row
 from state.packing import (
     CITY_BITS,
+    DAY_BITS,
     INDICATOR_BITS,
     INDUSTRY_BITS,
     NO_PERIOD,
@@ -31,7 +33,7 @@ from state.packing import (
     unpack_period,
 )
 from state.sequence import Verdict, Windows
-from state.slots import Slots, segments
+from state.slots import Made, Slots, segments
 from state.snapshot import Snapshot
 from state.valid import Valid
 
@@ -48,6 +50,36 @@ class Outcome(NamedTuple):
 
 
 OVERFLOW = 4  # a verdict beyond Verdict's: the running cell would leave the bound
+LEFT_OUT, STOCK = -1, -2  # of a field's code: unknown to the catalogue; of a stock's field the code is STOCK - low
+
+
+class _Loaded:
+    """Rows on their way into slots: keys and values as lists over all rows, fields read once each."""
+
+    def __init__(self, code_of: Callable[[str], int]) -> None:
+        self._codes: Made[str, int] = Made(code_of)
+        self._keys: list[int] = []
+        self._values: list[int] = []
+
+    def take(self, base: int, flat: Sequence[str]) -> list[tuple[int, str]]:
+        """Add a row's flows; (low part of the key, text) of its stocks. Errors: ValueError."""
+        codes, texts = list(map(self._codes.__getitem__, flat[::2])), flat[1::2]
+        if len(codes) != len(texts):
+            raise ValueError("a field without a value")
+        if codes and min(codes) < 0:
+            stocks = [(STOCK - c, t) for c, t in zip(codes, texts, strict=True) if c <= STOCK]
+            texts = [t for c, t in zip(codes, texts, strict=True) if c >= 0]
+            codes = [c for c in codes if c >= 0]
+        else:
+            stocks = []
+        values = list(map(int, texts))
+        self._keys += [base | code for code in codes]
+        self._values += values
+        return stocks
+
+    def columns(self) -> tuple[Int64, Int64]:
+        """Keys and values of all flows taken."""
+        return np.array(self._keys, dtype=np.int64), np.array(self._values, dtype=np.int64)
 
 
 class Aggregates:
@@ -67,83 +99,86 @@ class Aggregates:
         self._stock = np.array([i.kind == "stock" for i in catalogue.indicators], dtype=bool)
         self._industries = catalogue.industry_codes
         check_fits(catalogue)
-        self._cells = Slots(self._cell_name)
-        self._days = Slots(self._day_name)
+        self._period_names: Made[int, str] = Made(lambda code: unpack_period(code).name)
+        own, day = INDICATOR_BITS + INDUSTRY_BITS, INDICATOR_BITS + DAY_BITS
+        self._cells = Slots(
+            INDUSTRY_BITS,
+            lambda indicator: len(self._industries[indicator]),
+            self._cells_row,
+            lambda keys: keys & (1 << own) - 1,
+            self._cell_field,
+        )
+        # A day cell's field names the date: the month out of the high bits, beside indicator and day.
+        self._days = Slots(
+            DAY_BITS,
+            lambda indicator: 1 << DAY_BITS,
+            self._days_row,
+            lambda keys: keys >> day + CITY_BITS << day | keys & (1 << day) - 1,
+            self._day_field,
+        )
         self._stocks: dict[int, tuple[int, str, int, int]] = {}  # packed -> (at_us, source, seq, value)
-        self._period_names: dict[int, str] = {}
-        self._day_names: dict[int, tuple[str, str]] = {}
-        for row, fields in snapshot.rows.items():
-            self._restore(row, fields)
+        self._restore(snapshot.rows)
 
-    def _cell_name(self, packed: int) -> tuple[str, str]:
-        industry = packed & (1 << INDUSTRY_BITS) - 1
-        indicator = packed >> INDUSTRY_BITS & (1 << INDICATOR_BITS) - 1
-        city = packed >> INDUSTRY_BITS + INDICATOR_BITS & (1 << CITY_BITS) - 1
-        code = packed >> INDUSTRY_BITS + INDICATOR_BITS + CITY_BITS
-        name = self._period_names.get(code)
-        if name is None:
-            name = self._period_names[code] = unpack_period(code).name
-        field = f"{self.catalogue.indicators[indicator].code}/{self._industries[indicator][industry]}"
-        return cells_row(name, self.catalogue.cities[city]), field
+    def _cells_row(self, code: int) -> str:
+        return cells_row(self._period_names[code >> CITY_BITS], self.catalogue.cities[code & (1 << CITY_BITS) - 1])
 
-    def _day_name(self, packed: int) -> tuple[str, str]:
-        indicator = packed & (1 << INDICATOR_BITS) - 1
-        city = packed >> INDICATOR_BITS & (1 << CITY_BITS) - 1
-        day = packed >> INDICATOR_BITS + CITY_BITS
-        names = self._day_names.get(day)
-        if names is None:
-            date = str(np.datetime64(day, "D"))
-            names = self._day_names[day] = (date[:7], date)
-        month, date = names
-        return days_row(month, self.catalogue.cities[city]), f"{self.catalogue.indicators[indicator].code}@{date}"
+    def _cell_field(self, code: int) -> str:
+        indicator, industry = code >> INDUSTRY_BITS, code & (1 << INDUSTRY_BITS) - 1
+        return f"{self.catalogue.indicators[indicator].code}/{self._industries[indicator][industry]}"
 
-    def _restore(self, row: str, flat: Sequence[str]) -> None:
-        """Take one row over. What this catalogue no longer has is left out: no event can touch it."""
-        catalogue, fields, texts = self.catalogue, flat[::2], flat[1::2]
-        try:
-            sort, name, city_code = row.split(":", 2)
-            city = catalogue.city_index.get(city_code)
-            if city is None:
-                return
-            if sort == "days":
-                self._restore_days(row, city, fields, texts)
-                return
-            base = pack_period(Period.parse(name)) << CITY_BITS | city
-            flows: list[tuple[int, str, int]] = []
-            for field, text in zip(fields, texts, strict=True):
-                code, _, industry_code = field.rpartition("/")
-                i = catalogue.indicator_index.get(code, -1)
-                industry = catalogue.industry_index[i].get(industry_code, -1) if i >= 0 else -1
-                if industry < 0:
+    def _days_row(self, code: int) -> str:
+        month = self._period_names[code >> CITY_BITS]
+        return days_row(month, self.catalogue.cities[code & (1 << CITY_BITS) - 1])
+
+    def _day_field(self, code: int) -> str:
+        month = self._period_names[code >> INDICATOR_BITS + DAY_BITS]
+        indicator = code >> DAY_BITS & (1 << INDICATOR_BITS) - 1
+        return f"{self.catalogue.indicators[indicator].code}@{month}-{(code & (1 << DAY_BITS) - 1) + 1:02d}"
+
+    def _restore(self, rows: dict[str, list[str]]) -> None:
+        """Take the rows over. What this catalogue no longer has is left out: no event can touch it.
+
+        The same few fields stand in every row, so each is read once; a cell then costs two look-ups.
+        """
+        city_of = self.catalogue.city_index
+        cells, days = _Loaded(self._cell_code), _Loaded(self._day_code)
+        for row, flat in rows.items():
+            try:
+                sort, name, city_code = row.split(":", 2)
+                city = city_of.get(city_code)
+                if city is None:
                     continue
-                key = (base << INDICATOR_BITS | i) << INDUSTRY_BITS | industry
-                if self._stock[i]:
+                if sort == "days":
+                    days.take(city << INDICATOR_BITS + DAY_BITS, flat)
+                    continue
+                base = (pack_period(Period.parse(name)) << CITY_BITS | city) << INDICATOR_BITS + INDUSTRY_BITS
+                for code, text in cells.take(base, flat):
                     amount, at_us, seq, source = text.split(" ", 3)
-                    self._stocks[key] = (int(at_us), source, int(seq), int(amount))
-                else:
-                    flows.append((key, field, int(text)))
-            if flows:
-                keys, names, values = zip(*flows, strict=True)
-                self._cells.put(list(keys), row, names, list(values))
-        except ValueError as error:
-            raise CorruptStateError(row, f"{flat!r:.200} ({error!r})") from None
+                    self._stocks[base | code] = (int(at_us), source, int(seq), int(amount))
+            except (ValueError, OverflowError) as error:
+                raise CorruptStateError(row, f"{flat!r:.200} ({error!r})") from None
+        self._cells.put(*cells.columns())
+        self._days.put(*days.columns())
 
-    def _restore_days(self, row: str, city: int, fields: Sequence[str], texts: Sequence[str]) -> None:
-        index, base, shift = self.catalogue.indicator_index, city << INDICATOR_BITS, INDICATOR_BITS + CITY_BITS
-        parts = [field.partition("@") for field in fields]
-        known = [k for k, (code, _, _) in enumerate(parts) if code in index]
-        if len(known) < len(parts):
-            parts, fields, texts = [parts[k] for k in known], [fields[k] for k in known], [texts[k] for k in known]
-        packed = [self._parse_day(date) << shift | base | index[code] for code, _, date in parts]
-        self._days.put(packed, row, fields, list(map(int, texts)))
+    def _cell_code(self, field: str) -> int:
+        """Low part of the key of `indicator/industry`; LEFT_OUT, or below it for a stock: STOCK - code."""
+        code, _, industry_code = field.rpartition("/")
+        i = self.catalogue.indicator_index.get(code, -1)
+        industry = self.catalogue.industry_index[i].get(industry_code, -1) if i >= 0 else -1
+        if industry < 0:
+            return LEFT_OUT
+        low = i << INDUSTRY_BITS | industry
+        return STOCK - low if self._stock[i] else low
 
-    def _parse_day(self, date: str) -> int:
-        day = self._day_of.get(date)
-        if day is None:
-            day = self._day_of[date] = int(np.datetime64(date, "D").astype(np.int64))
-        return day
-
-    _day_of: dict[str, int] = {}  # noqa: RUF012 - a cache of pure facts, shared by all
+    def _day_code(self, field: str) -> int:
+        """Key, but for the city, of `indicator@date`; LEFT_OUT. Errors: ValueError."""
+        code, _, text = field.partition("@")
+        i = self.catalogue.indicator_index.get(code)
+        if i is None:
+            return LEFT_OUT
+        day = date.fromisoformat(text)
+        month = pack_period(Period(Grain.MONTH, day.year * 12 + day.month - 1))
+        return (month << CITY_BITS + INDICATOR_BITS | i) << DAY_BITS | day.day - 1
 
     def combine(self, events: Valid) -> tuple[Outcome, list[list[str | int]]]:
         """Deduplicate `events` and add them; (outcome, changed rows with absolute values, as the flush writes them).
@@ -158,13 +193,15 @@ class Aggregates:
         flow = ~self._stock[events.indicator]
         dated = flow & (events.period == NO_PERIOD)
         period = events.period
+        ordinal = self.catalogue.calendar.month_of_day(events.day).astype(np.int64)
+        month = ordinal * 4 + int(Grain.MONTH)
         if dated.any() or not flow.all():
-            month = self.catalogue.calendar.month_of_day(events.day)
-            period = np.where(period == NO_PERIOD, month * 4 + int(Grain.MONTH), period)
+            period = np.where(period == NO_PERIOD, month, period)
         cell = (
             (period.astype(np.int64) << CITY_BITS | events.city) << INDICATOR_BITS | events.indicator
         ) << INDUSTRY_BITS | events.industry
-        day = (events.day.astype(np.int64) << CITY_BITS | events.city) << INDICATOR_BITS | events.indicator
+        first = (ordinal - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        day = ((month << CITY_BITS | events.city) << INDICATOR_BITS | events.indicator) << DAY_BITS | events.day - first
 
         if self._surely_bounded(events, cell, day, flow, dated):
             verdict = self._admit(events)
@@ -281,6 +318,7 @@ class Aggregates:
                 self._stocks[packed] = entry
                 changed.add(packed)
         for packed in changed:
-            row, field = self._cell_name(packed)
+            low = INDICATOR_BITS + INDUSTRY_BITS
+            row, field = self._cells_row(packed >> low), self._cell_field(packed & (1 << low) - 1)
             at_us, source, seq, amount = self._stocks[packed]
             out.setdefault(row, [row]).extend((field, f"{amount} {at_us} {seq} {source}"))

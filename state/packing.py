@@ -1,6 +1,6 @@
 """Cells as integers: (period, city, indicator, industry) packed into one int64, to be sorted and summed as columns.
 
-Low bits first: industry, indicator, city, period; a day cell has no industry, and its epoch day in the period's place.
+Low bits first: industry, indicator, city, period; a day cell has the day of the month (from 0) in the industry's place.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from state.errors import CorruptStateError
 
 # Widths; `check_fits` holds a catalogue's sizes against them.
 INDUSTRY_BITS, INDICATOR_BITS, CITY_BITS = 10, 12, 20
+DAY_BITS = 5
 NO_PERIOD = -1
 
 

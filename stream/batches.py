@@ -28,6 +28,8 @@ _T = TypeVar("_T")
 
 # Messages of one read: enough for array arithmetic to pay, few enough for the flush of one to overlap the next.
 READ_MESSAGES = 4096
+READ_BYTES = 2 << 20
+LINGER_S = 0.003
 # Without traffic a read comes back this often, so that a stop is noticed.
 IDLE_S = 0.2
 
@@ -110,6 +112,7 @@ class EventReader:
         self._consumer: Consumer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.assigned: set[Partition] = set()
+        self._mean_bytes = 0.0
         self._moved: set[Partition] = set()  # by rebalances, since the last read began
 
     async def start(
@@ -167,14 +170,22 @@ class EventReader:
         if first is None:
             return batch_of([])
         self._moved.clear()
-        rest = consumer.consume(limit - 1, timeout=0) if limit > 1 else []
+        rest = consumer.consume(self._fill(first, limit) - 1, timeout=LINGER_S) if limit > 1 else []
         # A partition that was given anew in between is read from Redis's offset: the one in hand comes again.
         messages = rest if Partition(first.partition() or 0) in self._moved else [first, *rest]
         if any(map(Message.error, messages)):
             for message in messages:
                 self._check(consumer, message)
             messages = [m for m in messages if m.error() is None]
-        return batch_of(messages)
+        batch = batch_of(messages)
+        if messages:
+            self._mean_bytes = sum(len(v) for v in batch.values if v) / len(messages)
+        return batch
+
+    def _fill(self, first: Message, limit: int) -> int:
+        """How many messages make a read: fewer where messages are large (arrays), by the first and the last read."""
+        size = max(len(first), self._mean_bytes)
+        return max(2, min(limit, READ_BYTES // max(1, int(size))))
 
     def _trouble(self, error: KafkaError) -> None:
         """librdkafka's own word on its connections; it goes on trying by itself."""
@@ -218,7 +229,7 @@ class EventReader:
     async def report(self, offsets: Mapping[Partition, Offset]) -> None:
         """Tell the group how far we are, for lag tools; nobody reads it back, so failures do not matter."""
         consumer = self._consumer
-        if consumer is None or not offsets or self._loop is None:
+        if consumer is None or not offsets or self._loop is None or self.problem:
             return
         positions = [TopicPartition(self.topic, p, o) for p, o in offsets.items() if p in self.assigned]
 

@@ -137,16 +137,17 @@ class ControlActive(_Message):
 M = TypeVar("M", bound=_Message)
 
 encode = msgspec.json.Encoder().encode
-_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+# Made here, once, by one thread: msgspec 0.22 lets a second thread see a type's decoder half built, and crashes.
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (IndexUpdate, RankingDelta, RankingTable, Revision, ControlVersion, ControlActive)
+}
 
 
 def decode_message(kind: type[M], value: bytes, where: str) -> M:
     """One message of `kind`; `where` names topic and key for the error. Errors: MessageError."""
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
-        message: M = decoder.decode(value)
+        message: M = _decoders[kind].decode(value)
     except msgspec.MsgspecError as error:
         raise MessageError(f"{where}: not a {kind.__name__} ({error})") from None
     if message.schema > SCHEMA:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.errors import UnreachableError
 from stream.topics import client_options
@@ -66,7 +66,9 @@ def read_to(
         return
     consumer = Consumer(reader_options(address, options, committed=committed))
     try:
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in open_ends])
+        # By number: librdkafka takes half a second to find out what "the beginning" is.
+        starts = [_start(consumer, address, topic, partition) for topic, partition in open_ends]
+        consumer.assign(starts)
         deadline = clock() + timeout_s
         while open_ends:
             first = consumer.poll(0.2)
@@ -93,3 +95,11 @@ def read_to(
                     raise UnreachableError(f"Kafka at {address}: {error.str()}")
     finally:
         consumer.close()
+
+
+def _start(consumer: Consumer, address: str, topic: str, partition: int) -> TopicPartition:
+    try:
+        low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0)
+    except KafkaException as error:
+        raise UnreachableError(f"Kafka at {address}: no offsets of {topic}: {error.args[0].str()}") from None
+    return TopicPartition(topic, partition, low)

@@ -70,17 +70,17 @@ class Validator:
             self.sources = []  # a new list: batches under way still use the old one
             self._columns = np.zeros((0, 5), dtype=np.int64)
         known, missing = self._known, []
-        where = [
-            known.get(k, -1) for k in zip(columns.source, columns.indicator, columns.industry, columns.op, strict=True)
-        ]
-        combination = np.array(where, dtype=np.int64)
-        if n and combination.min() < 0:
-            missing = np.flatnonzero(combination < 0).tolist()
+        where = list(map(known.get, zip(columns.source, columns.indicator, columns.industry, columns.op, strict=True)))
+        if None in where:
+            missing = [i for i, place in enumerate(where) if place is None]
+            combination = np.array([-1 if place is None else place for place in where], dtype=np.int64)
             for i in missing:
                 combination[i] = self._learn(
                     (columns.source[i], columns.indicator[i], columns.industry[i], columns.op[i])
                 )
             self._columns = np.array(self._table, dtype=np.int64)
+        else:
+            combination = np.array(where, dtype=np.int64)
         facts = self._columns[combination]
         city_of = catalogue.city_index.get
         city = np.array([city_of(c, -1) for c in columns.city], dtype=np.int32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, groupby
 
 import structlog
 from redis.asyncio import Redis
@@ -119,12 +120,17 @@ class Hub:
                 await self._reload(partition)
 
     def _apply(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            if (entry.catalogue_version or 0) > self.catalogue.version:
-                raise NewerCatalogueError("catalogue", str(entry.catalogue_version), "feed", self.catalogue.version)
-            changes = self.cells.apply(entry.partition, entry.rows, entry.catalogue_version)
-            self._feed.applied[entry.partition] = entry.end
-            self._note(entry.partition, entry.watermark_us, entry.counts)
+        """Take over one read, all entries of a partition at once: a cell that stands in several counts once."""
+        for partition, group in groupby(entries, key=lambda entry: entry.partition):
+            mine = list(group)
+            last = mine[-1]
+            version = max((entry.catalogue_version or 0) for entry in mine)
+            if version > self.catalogue.version:
+                raise NewerCatalogueError("catalogue", str(version), "feed", self.catalogue.version)
+            rows = chain.from_iterable(entry.rows for entry in mine)
+            changes = self.cells.apply(partition, rows, last.catalogue_version)
+            self._feed.applied[partition] = last.end
+            self._note(partition, last.watermark_us, last.counts)
             self._tell(changes)
 
     async def _reload(self, partition: Partition) -> None:

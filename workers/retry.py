@@ -33,7 +33,7 @@ async def until_done(
 
     Errors: everything that is not PASSING at once; the last PASSING one if `stopping()` says that the worker ends.
     """
-    wait_s, waits = FIRST_S, False
+    wait_s, failures = FIRST_S, 0
     try:
         while True:
             try:
@@ -41,20 +41,19 @@ async def until_done(
             except PASSING as error:
                 if stopping():
                     raise
-                reason = f"{type(error).__name__}: {error}"
-                if health.waits(what, reason, anew=not waits):
+                reason, failures = f"{type(error).__name__}: {error}", failures + 1
+                # One failure is no news: a pooled connection that broke while it was idle shows itself like that.
+                if failures > 1 and health.waits(what, reason, anew=failures == 2):
                     log.warning(
                         "waiting", server=what, reason=reason, action="trying again until it answers; nothing is lost"
                     )
-                waits = True
                 await sleep(wait_s)
                 wait_s = min(LAST_S, wait_s * 2)
             else:
-                if waits:
-                    waits = False
-                    if health.goes_on(what):
-                        log.info("answers again", server=what)
+                waited, failures = failures > 1, 0
+                if waited and health.goes_on(what):
+                    log.info("answers again", server=what)
                 return result
     finally:
-        if waits:
+        if failures > 1:
             health.goes_on(what)

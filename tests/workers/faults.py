@@ -24,7 +24,7 @@ from uuid import uuid4
 from zlib import crc32
 
 import redis
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from index.catalogue import Catalogue
@@ -468,7 +468,7 @@ def _read(kafka: str, where: list[tuple[str, int]], level: str) -> list[tuple[st
     left = set(where)
     deadline = time.monotonic() + STILL_S
     try:
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in where])
+        consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in where])
         while left:
             assert time.monotonic() < deadline, f"{left} not read to the end"
             for message in consumer.consume(10_000, timeout=0.1):

@@ -229,23 +229,25 @@ def stays_so(desk: Desk, worker: str, why: str) -> None:
         assert why in body["problem"]
 
 
+GROUP = f"steady-{uuid4()}"
+
+
+@pytest.fixture(scope="class")
+def steady(desk: Desk) -> Iterator[str]:
+    """It begins with a Redis that is away, and goes to work when it comes."""
+    desk.servers.redis_server.kill()
+    try:
+        desk.start("steady", TIDEWATCH_GROUP=GROUP)
+        desk.not_ready("steady", "Redis")
+    finally:
+        desk.servers.redis_server.start()
+    desk.ready("steady")
+    yield "steady"
+    ends(desk, "steady")
+
+
 class TestOneWorkerGoesOn:
     """The same worker through all of it."""
-
-    GROUP = f"steady-{uuid4()}"
-
-    @pytest.fixture(scope="class")
-    def steady(self, desk: Desk) -> Iterator[str]:
-        """It begins with a Redis that is away, and goes to work when it comes."""
-        desk.servers.redis_server.kill()
-        try:
-            desk.start("steady", TIDEWATCH_GROUP=self.GROUP)
-            desk.not_ready("steady", "Redis")
-        finally:
-            desk.servers.redis_server.start()
-        desk.ready("steady")
-        yield "steady"
-        ends(desk, "steady")
 
     def test_redis_is_out_of_memory(self, desk: Desk, steady: str):
         with trouble(desk, steady, "Redis") as flow:
@@ -289,7 +291,7 @@ class TestOneWorkerGoesOn:
 
     def test_the_broker_is_killed_and_comes_back(self, desk: Desk, steady: str):
         """Two workers have a partition each; one is asked to end while the broker is away, one goes on with both."""
-        desk.start("second", TIDEWATCH_GROUP=self.GROUP)
+        desk.start("second", TIDEWATCH_GROUP=GROUP)
         eventually(lambda: desk.lines("second", "acquired"), STILL_S, lambda: desk.crew.log("second"))
         with trouble(desk, steady, "Kafka") as flow:
             desk.servers.kafka_server.kill()
@@ -346,7 +348,7 @@ def test_the_log_no_longer_holds_what_comes_next(desk: Desk, worker: str):
         desk.start(worker)
         stopped(desk, worker, f"{EVENTS}/0", f"Redis names offset {offset}", f"the log holds {low} to", "restore")
     # For the tests that follow: a Redis that names an offset which the log holds.
-    desk.redis.hset("{tw:0}:meta", "offset", low)
+    desk.redis.hset("{tw:0}:meta", "offset", desk.sent[0])
 
 
 def test_redis_belongs_to_another_log(desk: Desk, worker: str):

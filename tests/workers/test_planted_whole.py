@@ -70,8 +70,7 @@ def test_a_wrong_cell(run: Trial) -> None:
 
 
 class Forger:
-    """Flushes as an ingest worker does, once the real one has ended; what it writes of an event is for the test to
-    say."""
+    """Flushes as an ingest worker does, once the real one has ended; what it writes is for the test to say."""
 
     def __init__(self, run: Trial) -> None:
         self.run, self.partition = run, Partition(run.random.randrange(PARTITIONS))

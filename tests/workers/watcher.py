@@ -26,7 +26,7 @@ from typing import Any, Self
 from uuid import uuid4
 from zlib import crc32
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from stream.topics import DELTAS, OUTPUTS, RANKINGS, REVISIONS, SYSTEM_PARTITIONS, UPDATES
 from tests.waiting import eventually
@@ -91,7 +91,7 @@ class Watcher:
             }
         )
         self._consumer.assign(
-            [TopicPartition(topic, crc32(system.encode()) % SYSTEM_PARTITIONS, OFFSET_BEGINNING) for topic in OUTPUTS]
+            [TopicPartition(topic, crc32(system.encode()) % SYSTEM_PARTITIONS, 0) for topic in OUTPUTS]
         )
         self._thread = threading.Thread(target=self._run, name=f"watcher-{system}")
 
