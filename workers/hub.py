@@ -122,16 +122,21 @@ class Hub:
     def _apply(self, entries: list[Entry]) -> None:
         """Take over one read, all entries of a partition at once: a cell that stands in several counts once."""
         for partition, group in groupby(entries, key=lambda entry: entry.partition):
-            mine = list(group)
-            last = mine[-1]
-            version = max((entry.catalogue_version or 0) for entry in mine)
-            if version > self.catalogue.version:
+            every = list(group)
+            mine = [entry for entry in every if (entry.catalogue_version or 0) <= self.catalogue.version]
+            if mine:
+                self._apply_one(partition, mine)
+            if len(mine) < len(every):
+                version = every[len(mine)].catalogue_version
                 raise NewerCatalogueError("catalogue", str(version), "feed", self.catalogue.version)
-            rows = chain.from_iterable(entry.rows for entry in mine)
-            changes = self.cells.apply(partition, rows, last.catalogue_version)
-            self._feed.applied[partition] = last.end
-            self._note(partition, last.watermark_us, last.counts)
-            self._tell(changes)
+
+    def _apply_one(self, partition: Partition, mine: list[Entry]) -> None:
+        last = mine[-1]
+        rows = chain.from_iterable(entry.rows for entry in mine)
+        changes = self.cells.apply(partition, rows, last.catalogue_version)
+        self._feed.applied[partition] = last.end
+        self._note(partition, last.watermark_us, last.counts)
+        self._tell(changes)
 
     async def _reload(self, partition: Partition) -> None:
         """Adopt a whole load of one partition; where Redis stands below what was applied, nothing: it catches up."""

@@ -75,7 +75,8 @@ class Intake:
         catalogue = owned[runs[0][0]].aggregates.catalogue
         covered = sum(stop - begin for _, begin, stop in runs) == len(batch)
         if covered and all(owned[p].aggregates.catalogue.digest == catalogue.digest for p, _, _ in runs):
-            columns = decode_plain(batch.values, catalogue.limits.event_bytes)
+            limits = catalogue.limits
+            columns = decode_plain(batch.values, min(limits.event_bytes, limits.message_bytes))
             if columns is not None:
                 checked = self._validator(catalogue).check(columns, batch.timestamp_ms)
                 for partition, begin, stop in runs:

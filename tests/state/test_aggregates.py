@@ -15,6 +15,7 @@ from index.catalogue import Catalogue, Entity, Indicator, Industry
 from index.periods import Grain, Period
 from state.aggregates import OVERFLOW, Aggregates
 from state.errors import CorruptStateError
+from state.flush import FlushBatch
 from state.keys import Offset, Partition
 from state.packing import NO_PERIOD, pack_period, unpack_period
 from state.sequence import Verdict
@@ -54,17 +55,20 @@ class Mirror:
         """One batch: combined and flushed; the outcome of each event."""
         outcome, rows = self.aggregates.combine(valid(self.catalogue, events))
         assert len({row[0] for row in rows}) == len(rows), "a row is named once in a flush"
-        batch = self.aggregates.flush_batch(Offset(self.offset + 1), rows)
-        assert (batch.start, batch.end) == (self.offset, self.offset + 1)
+        self.flushed(self.aggregates.flush_batch(Offset(self.offset + 1), rows))
+        told = [OUTCOMES[int(verdict)] for verdict in outcome.verdict]
+        assert (outcome.accepted, outcome.duplicates) == (told.count("accepted"), told.count("duplicate"))
+        return told
+
+    def flushed(self, batch: FlushBatch) -> None:
+        """What Redis does with a flush."""
+        assert batch.start == self.offset < batch.end
         self.offset, self.watermark_us, self.counts = batch.end, batch.watermark_us, json.loads(batch.counts)
         for row, *fields in json.loads(batch.rows):
             assert len(set(fields[::2])) * 2 == len(fields), "a field is named once in its row"
             self.rows.setdefault(row, {}).update(zip(fields[::2], map(str, fields[1::2]), strict=True))
         windows = json.loads(batch.windows)
         self.windows.update(zip(windows[::2], windows[1::2], strict=True))
-        told = [OUTCOMES[int(verdict)] for verdict in outcome.verdict]
-        assert (outcome.accepted, outcome.duplicates) == (told.count("accepted"), told.count("duplicate"))
-        return told
 
     def holds(self, ledger: Ledger) -> None:
         """Everything is as the oracle says."""

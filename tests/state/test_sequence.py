@@ -182,9 +182,13 @@ def test_a_refused_number_leaves_no_mark():
 
 def test_a_window_that_was_wider_is_cut():
     """The catalogue's width is in force, whatever the width was when it was stored."""
-    windows = Windows(4, 100, {"s": f"1000:{0b1111_1111:x}"})
+    stored = {"s": f"1000:{0xFFFF_FFFF:x}"}
+    windows = Windows(4, 100, stored)
     assert one_by_one(windows, "s", [997, 996, 1001]) == [DUPLICATE, STALE, NEW]
     assert stored_form(windows) == {"s": f"1001:{0b1111:x}"}
+    run = [997, 996, *range(1001, 1001 + VECTOR_FROM)]
+    found = Windows(4, 100, stored).admit("s", np.array(run, dtype=np.int64)).tolist()
+    assert found == [DUPLICATE, STALE, *[NEW] * VECTOR_FROM]
 
 
 @pytest.mark.parametrize("text", ["", "7", ":", "7:", ":1", "x:1", "7:xyz", "7.0:1"])

@@ -274,6 +274,10 @@ def test_the_limits_themselves_are_not_too_large():
     whole = many + b" " * (MESSAGE_BYTES - len(many))
     assert len(decode([whole], MESSAGE_BYTES, EVENT_BYTES)) > 10
     assert reason_of(whole + b" ") == "too-large"
+    odd = whole.replace(b"pay", b"\\u0070ay", 1)[: -len(b"\\u0070") + 1]  # as long, and not plain
+    assert len(odd) == MESSAGE_BYTES
+    assert len(decode([odd], MESSAGE_BYTES, EVENT_BYTES)) > 10
+    assert reason_of(odd + b" ") == "too-large"
 
 
 def test_what_is_read():

@@ -273,13 +273,14 @@ class Trial:
         feed.start()
         return feed
 
-    def send(self, event: dict[str, Any], outcome: str) -> None:
-        """Send one event by hand; `outcome` is what must become of it, as the counts name it."""
+    def send(self, events: list[dict[str, Any]], outcome: str) -> None:
+        """Send some events by hand; `outcome` is what must become of each, as the counts name it."""
         outbox = Outbox(self.servers.kafka)
-        outbox.put_one(event["city"].encode(), json.dumps(event).encode())
+        for event in events:
+            outbox.put_one(event["city"].encode(), json.dumps(event).encode())
         outbox.flush()
         outbox.close()
-        self.by_hand[outcome] += 1
+        self.by_hand[outcome] += len(events)
 
     def flows(self, events: int = 500) -> None:
         """Wait until so many more events have been sent, and a further revision was published."""
@@ -309,19 +310,20 @@ class Trial:
         shutil.copytree(self.servers.redis_server.folder, copy)
         return copy, self.offsets()
 
-    def restore_redis(self, copy: Path, before: Callable[[], None] = lambda: None) -> None:
-        """Redis dies, an earlier copy of its data is put back (then `before` is called), and it starts."""
+    def restore_redis(self, copy: Path | None) -> None:
+        """Redis dies, an earlier copy of its data is put back (None: nothing at all), and it starts."""
         server = self.servers.redis_server
         server.kill()
         for name in ("appendonly.aof", "appendonlydir"):
-            here, there = server.folder / name, copy / name
+            here = server.folder / name
             if here.is_dir():
                 shutil.rmtree(here)
-            if there.is_dir():
+            here.unlink(missing_ok=True)
+            there = copy and copy / name
+            if there and there.is_dir():
                 shutil.copytree(there, here)
-            elif there.exists():
+            elif there and there.exists():
                 shutil.copyfile(there, here)
-        before()
         server.start()
         self.note("Redis has gone back")
 

@@ -7,6 +7,7 @@ see tests/workers/faults.py.
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,12 +67,15 @@ def other_catalogue(old: Catalogue, dropped: str, added: str) -> Catalogue:
     ).checked("new")
 
 
-def report(trial: Trial, city: str, catalogue: Catalogue, outcome: str) -> None:
-    """One event of each indicator, by hand; and what must become of them."""
-    for seq, indicator in enumerate(catalogue.indicators):
-        event = {"source": "by-hand", "seq": seq, "city": city, "indicator": indicator.code, "op": "add"}
-        event |= {"industry": catalogue.industry_codes[seq][0], "value": 1000, "at": "2021-02-01T08:00:00+08:00"}
-        trial.send(event, outcome)
+def of_each_indicator(city: str, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """One event of each indicator."""
+    return [
+        {
+            **{"source": "by-hand", "seq": seq, "city": city, "indicator": indicator.code, "op": "add", "value": 1000},
+            **{"industry": catalogue.industry_codes[seq][0], "at": "2021-02-01T08:00:00+08:00"},
+        }
+        for seq, indicator in enumerate(catalogue.indicators)
+    ]
 
 
 def test_new_catalogue_in_mid_stream(trial: Trial) -> None:
@@ -83,9 +87,9 @@ def test_new_catalogue_in_mid_stream(trial: Trial) -> None:
     # The first city goes: it is in the play, and everybody else moves up.
     [gone] = [city for city, (rank, _) in trial.watcher.rows["cities/2021Q1"].items() if rank == 1]
     new = other_catalogue(old, gone, "999999")
-    report(trial, "999999", old, "rejected:unknown-city")
+    trial.send(of_each_indicator("999999", old), "rejected:unknown-city")
     publish_catalogue(trial.servers.kafka, new, list(range(PARTITIONS)))
-    report(trial, "999999", new, "accepted")
+    trial.send(of_each_indicator("999999", new), "accepted")
     trial.flows()
     counts = trial.settle(foreseen=False).counts
     ordinary = trial.feeds[0].expected["rejected:unknown-city"]

@@ -1,12 +1,10 @@
 """A consumer that runs beside a test from its first revision on, and believes nothing.
 
-It reads what a system publishes (`read_committed`, as any subscriber would) in a thread of its own, and puts each
-revision together when all of
-its records are there. It holds against it, in docs/formats.md's words:
+`Watcher` reads what a system publishes (`read_committed`, as any subscriber would) in a thread of its own; `Book` puts
+each revision together when all of its records are there, and holds against it, in docs/formats.md's words:
 
-- revisions are contiguous from 1, each comes once, in order, and none of them names a lower offset than its
-predecessor;
-- counts never fall, and the same offsets always come with the same counts, watermark and catalogue;
+- revisions are contiguous from 1, each comes once, in order, and none names a lower offset than its predecessor;
+- counts never fall, and the same offsets always come with the same counts and watermark;
 - no key is written twice with one revision, so no value contradicts an earlier one;
 - the deltas fit the rows that they are applied to, and give exactly each whole table at its own revision: rows, ranks,
   values, and `change` from the predecessor's rows at that moment;
@@ -26,12 +24,13 @@ from typing import Any, Self
 from uuid import uuid4
 from zlib import crc32
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from stream.topics import DELTAS, OUTPUTS, RANKINGS, REVISIONS, SYSTEM_PARTITIONS, UPDATES
 from tests.waiting import eventually
 
 READ = 5_000
+RING = 1000  # keys of `revisions`
 POLL_S = 0.1
 SHOWN = 8
 REST_S = 1.5  # whole tables lag by a second; after so long without anything none is outstanding
@@ -62,140 +61,76 @@ class Parts:
         return f"{len(self.updates)} updates, {len(self.deltas)} deltas, {len(self.tables)} tables of {said}"
 
 
-class Watcher:
-    """`with Watcher(kafka, system) as watcher: ...; watcher.content(revision)`. The topics must be there."""
+class Book:
+    """What is known of a system from the records that were taken so far."""
 
-    def __init__(self, kafka: str, system: str) -> None:
-        """Reads from the beginning of the topics."""
+    def __init__(self, system: str) -> None:
+        """Nothing is known."""
         self.system = system
         self.revisions: list[dict[str, Any]] = []  # those that are whole, in order
         self.wrong: list[str] = []
         self.rows: dict[str, Rows] = {}  # what the deltas give, by table
         self.updates: dict[str, dict[str, Any]] = {}
-        self.seen: Counter[str] = Counter()  # records by topic
+        self.pending: dict[int, Parts] = {}
         self._tables: dict[str, dict[str, Any] | None] = {}  # as compacted: None after a tombstone
         self._compacted: dict[str, dict[str, Any] | None] = {}  # the same of updates
-        self._moved_at = 0.0  # when something came
-        self._pending: dict[int, Parts] = {}
         self._in_topic: dict[str, int] = {}  # the last revision met in each topic
-        self._ended = threading.Event()
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": kafka,
-                "group.id": f"watcher-{uuid4()}",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 50,
-                "reconnect.backoff.max.ms": 500,
-            }
-        )
-        self._consumer.assign(
-            [TopicPartition(topic, crc32(system.encode()) % SYSTEM_PARTITIONS, 0) for topic in OUTPUTS]
-        )
-        self._thread = threading.Thread(target=self._run, name=f"watcher-{system}")
-
-    def __enter__(self) -> Self:
-        """Begin to read."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
-        self._ended.set()
-        self._thread.join()
 
     @property
     def revision(self) -> int:
         """Number of the last whole revision; 0 before the first."""
         return len(self.revisions)
 
-    def content(self, revision: int, timeout_s: float = 30.0) -> None:
-        """Wait for that revision, and assert that nothing was ever wrong. To be called at rest: tables are compared
-        whole."""
-        eventually(lambda: self.revision >= revision or self.wrong, timeout_s)
-        self.check()
-        assert self.revision == revision, f"revision {self.revision} has come, {revision} is the last: not at rest"
-        assert not self._pending, {number: parts.count() for number, parts in self._pending.items()}
-        for key, table in self._tables.items():
-            if table is None:
-                self._hold(
-                    not self.rows.get(key), f"{key}: removed, and the deltas leave {len(self.rows.get(key, ()))} rows"
-                )
-            else:
-                self._compare_table(key, table, "at rest")
-        for key, rows in self.rows.items():
-            self._hold(
-                not rows or key in self._tables, f"{key}: the deltas give {len(rows)} rows, no table is published"
-            )
-        for key, update in self._compacted.items():
-            self._hold(
-                update is None or self.updates[key] == update, f"{key}: the last update is not the last revision's"
-            )
-        self.check()
-
-    def at_rest(self) -> bool:
-        """Whether nothing came for so long that no whole table can be outstanding: they lag by a second."""
-        return not self._pending and time.monotonic() - self._moved_at > REST_S
+    def reasons(self) -> list[str]:
+        """The reason of each revision."""
+        return [revision["reason"] for revision in list(self.revisions)]
 
     def check(self) -> None:
         """Assert that nothing was wrong so far."""
         assert not self.wrong, f"{len(self.wrong)} in all:\n" + "\n".join(self.wrong[:SHOWN])
 
-    def reasons(self) -> list[str]:
-        """The reason of each revision."""
-        return [revision["reason"] for revision in list(self.revisions)]
+    def close(self, revision: int) -> None:
+        """Assert that nothing was ever wrong, and `revision` is the last. Only at rest: then all tables are whole."""
+        self.check()
+        assert self.revision == revision, f"revision {self.revision} has come, {revision} is the last: not at rest"
+        assert not self.pending, {number: parts.count() for number, parts in self.pending.items()}
+        for key, table in self._tables.items():
+            left = len(self.rows.get(key, ()))
+            if table is None:
+                self._hold(left == 0, f"{key}: removed, and the deltas leave {left} rows")
+            else:
+                self._compare_table(key, table, "at rest")
+        for key, rows in self.rows.items():
+            there = not rows or key in self._tables
+            self._hold(there, f"{key}: the deltas give {len(rows)} rows, no table is published")
+        for key, update in self._compacted.items():
+            last = update is None or self.updates[key] == update
+            self._hold(last, f"{key}: the last update is not the last revision's")
+        self.check()
 
-    # --- reading ------------------------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            while not self._ended.is_set():
-                first = self._consumer.poll(POLL_S)
-                if first is None:
-                    continue
-                for message in (first, *self._consumer.consume(READ, timeout=0)):
-                    if message.error() is None:
-                        self._take(message)
-                self._advance()
-        except Exception as error:
-            self.wrong.append(f"the watcher cannot go on: {error!r}")
-        finally:
-            self._consumer.close()
-
-    def _take(self, message: Message) -> None:
-        topic, raw = message.topic() or "", message.value()
-        name, _, key = (message.key() or b"").decode().partition("/")
-        if name != self.system:
-            return
-        self.seen[topic] += 1
-        self._moved_at = time.monotonic()
+    def take(self, topic: str, key: str, raw: bytes | None) -> None:
+        """The next record of a topic; `key` without the system."""
         if raw is None:  # a tombstone names no revision
             self._hold(topic in (UPDATES, RANKINGS), f"{topic} {key}: a tombstone")
             (self._compacted if topic == UPDATES else self._tables)[key] = None
             return
         value = json.loads(raw)
-        number = value["revision"]
-        self._hold(value["system"] == self.system, f"{topic} {key}: of system {value['system']}")
-        self._hold(number > self.revision, f"{topic} {key}: revision {number} after revision {self.revision} was whole")
-        last = self._in_topic.get(topic, 0)
-        self._hold(number >= last, f"{topic} {key}: revision {number} behind {last}")
+        number, last = value["revision"], self._in_topic.get(topic, 0)
+        where = f"{topic} {key}: revision {number}"
+        self._hold(value["system"] == self.system, f"{where}: of system {value['system']}")
+        self._hold(number > self.revision, f"{where} after revision {self.revision} was whole")
+        self._hold(number >= last, f"{where} behind {last}")
         self._in_topic[topic] = number
-        parts = self._pending.setdefault(number, Parts())
+        parts = self.pending.setdefault(number, Parts())
         if topic == REVISIONS:
-            self._hold(parts.revision is None, f"revision {number} comes twice")
-            self._hold(number == last + 1, f"revision {number} behind {last}: not contiguous")
-            self._hold(key == str(number % 1000), f"revision {number} has key {key}")
+            self._hold(parts.revision is None, f"{where} comes twice")
+            self._hold(number == last + 1, f"{where} behind {last}: not contiguous")
+            self._hold(key == str(number % RING), f"{where} has key {key}")
             parts.revision = value
             return
         into = {UPDATES: parts.updates, DELTAS: parts.deltas, RANKINGS: parts.tables}[topic]
         if key in into:
-            self._hold(
-                False,
-                f"{topic} {key}: twice in revision {number}, {'the same' if into[key] == value else 'another value'}",
-            )
+            self._hold(False, f"{where} twice, {'the same' if into[key] == value else 'another value'}")
         into[key] = value
         if topic == UPDATES:
             self._compacted[key] = value
@@ -204,8 +139,9 @@ class Watcher:
 
     # --- one revision after the other ---------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
-        while (parts := self._pending.get(self.revision + 1)) is not None and parts.whole():
+    def advance(self) -> None:
+        """Take over the revisions that are whole."""
+        while (parts := self.pending.get(self.revision + 1)) is not None and parts.whole():
             assert parts.revision is not None
             self._follow(parts.revision)
             for key, delta in parts.deltas.items():
@@ -220,7 +156,7 @@ class Watcher:
             self.updates.update(parts.updates)
             for key, table in parts.tables.items():
                 self._compare_table(key, table, f"revision {table['revision']}")
-            del self._pending[self.revision + 1]
+            del self.pending[self.revision + 1]
             self.revisions.append(parts.revision)
 
     def _follow(self, new: dict[str, Any]) -> None:
@@ -237,8 +173,8 @@ class Watcher:
         was, now = _flat(old["counts"]), _flat(new["counts"])
         for outcome in was | now:
             self._hold(now[outcome] >= was[outcome], f"{name}: {outcome} falls from {was[outcome]} to {now[outcome]}")
-        for what in ("definition", "catalogue"):
-            self._hold(new[what] >= old[what], f"{name}: {what} goes back from {old[what]} to {new[what]}")
+        old_catalogue, new_catalogue = old["catalogue"], new["catalogue"]
+        self._hold(new_catalogue >= old_catalogue, f"{name}: catalogue {new_catalogue} behind {old_catalogue}")
         if new["offsets"] == old["offsets"]:
             for what in ("counts", "watermark"):
                 self._hold(
@@ -294,6 +230,68 @@ class Watcher:
     def _hold(self, true: bool, otherwise: str) -> None:
         if not true:
             self.wrong.append(otherwise)
+
+
+class Watcher(Book):
+    """`with Watcher(kafka, system) as watcher: ...; watcher.content(revision)`. The topics must be there."""
+
+    def __init__(self, kafka: str, system: str) -> None:
+        """Reads from the beginning of the topics."""
+        super().__init__(system)
+        self._moved_at = 0.0  # when something came
+        self._ended = threading.Event()
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": kafka,
+                "group.id": f"watcher-{uuid4()}",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+                "reconnect.backoff.max.ms": 500,
+            }
+        )
+        partition = crc32(system.encode()) % SYSTEM_PARTITIONS
+        self._consumer.assign([TopicPartition(topic, partition, 0) for topic in OUTPUTS])
+        self._thread = threading.Thread(target=self._run, name=f"watcher-{system}")
+
+    def __enter__(self) -> Self:
+        """Begin to read."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+        self._ended.set()
+        self._thread.join()
+
+    def at_rest(self) -> bool:
+        """Whether nothing came for so long that no whole table can be outstanding."""
+        return not self.pending and time.monotonic() - self._moved_at > REST_S
+
+    def content(self, revision: int, timeout_s: float = 30.0) -> None:
+        """Wait for that revision, and `close`."""
+        eventually(lambda: self.revision >= revision or self.wrong, timeout_s)
+        self.close(revision)
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                first = self._consumer.poll(POLL_S)
+                if first is None:
+                    continue
+                for message in (first, *self._consumer.consume(READ, timeout=0)):
+                    name, _, key = (message.key() or b"").decode().partition("/")
+                    if message.error() is None and name == self.system:
+                        self._moved_at = time.monotonic()
+                        self.take(message.topic(), key, message.value())
+                self.advance()
+        except Exception as error:
+            self.wrong.append(f"the watcher cannot go on: {error!r}")
+        finally:
+            self._consumer.close()
 
 
 def _flat(counts: dict[str, Any]) -> Counter[str]:
