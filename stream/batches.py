@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Thread
 from typing import TypeVar
 
 import numpy as np
@@ -33,8 +32,6 @@ READ_BYTES = 2 << 20
 LINGER_S = 0.003
 # Without traffic a read comes back this often, so that a stop is noticed.
 IDLE_S = 0.2
-# Leaving a group takes 10 ms; a broker that has just begun to hang would keep a worker that ends for a minute.
-CLOSE_S = 10.0
 
 
 def fetch_options() -> dict[str, object]:
@@ -140,8 +137,6 @@ class EventReader:
             chosen = [Partition(p.partition) for p in partitions]
             self.assigned.difference_update(chosen)
             self._moved.update(chosen)
-            if lost:  # a broker that hangs says nothing; that the session ran out is what is seen of it first
-                self.problem = self.problem or "the session with the group's coordinator ran out"
             asyncio.run_coroutine_threadsafe(_as_coroutine(release(chosen, lost)), loop).result()
 
         def subscribe() -> None:
@@ -168,10 +163,10 @@ class EventReader:
     def _read(self, limit: int, idle_s: float) -> Batch:
         consumer = self._consumer
         assert consumer is not None
-        # The first is waited for, the rest is what is there already: a full batch is never waited for.
-        first = consumer.poll(idle_s)
         if self.problem:
             self._ask_again(consumer)
+        # The first is waited for, the rest is what is there already: a full batch is never waited for.
+        first = consumer.poll(idle_s)
         if first is None:
             return batch_of([])
         self._moved.clear()
@@ -248,16 +243,9 @@ class EventReader:
             await self._loop.run_in_executor(self._pool, do)
 
     async def stop(self) -> None:
-        """Leave the group; `release` is called for what is still assigned.
-
-        Where no broker answers nobody can be told: then the session runs out, and the others go on after it.
-        """
+        """Leave the group; `release` is called for what is still assigned."""
         if self._consumer is not None and self._loop is not None:
-            if self.problem is None:
-                # Not in the pool, whose threads the end of the process waits for: closing has no bound of its own.
-                closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
-                closing.start()
-                await self._loop.run_in_executor(self._pool, closing.join, CLOSE_S)
+            await self._loop.run_in_executor(self._pool, self._consumer.close)
             self._consumer = None
         self._pool.shutdown(wait=False)
 

@@ -16,10 +16,6 @@ from stream.errors import StreamError, UnreachableError
 from stream.topics import DLQ, EVENTS, LETTER_BYTES, client_options
 
 
-# Enough for a letter of 25 MiB. Who waits longer does so where it is seen, and where a worker that ends stops waiting.
-DELIVERY_MS = 10_000
-
-
 class Letter(NamedTuple):
     """One rejected element; `timestamp_ms` is that of its record, `raw` its original bytes."""
 
@@ -69,7 +65,7 @@ class LetterBox:
                 "enable.idempotence": True,
                 "linger.ms": 0,
                 "message.max.bytes": LETTER_BYTES,
-                "delivery.timeout.ms": DELIVERY_MS,
+                "delivery.timeout.ms": 30_000,
             }
         )
 
@@ -116,7 +112,7 @@ class LetterBox:
                     producer.poll(0.1)
                 except KafkaException as failure:
                     raise UnreachableError(f"{DLQ}: {failure}") from None
-        left = producer.flush(DELIVERY_MS / 1000 + 2)
+        left = producer.flush(35)
         if left:
             raise UnreachableError(f"{DLQ}: {left} letters not acknowledged in time")
         if failures:
