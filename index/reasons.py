@@ -24,6 +24,14 @@ class Reason(IntEnum):
     GAP = 12  # a year-over-year growth inside the span is missing
     NO_PARENT = 13  # of a share: the whole has no value
     ZERO_PARENT = 14
+    NO_DENOMINATOR = 16  # the indicator that this one is divided by has no cell
+    ZERO_DENOMINATOR = 17
+    ZERO_VALUE = 18  # of a leaf that is divided into something (direction lower, entropy), it is 0
+    NOT_POSITIVE = 19  # nothing that a logarithm or a geometric mean could take
+    NO_SPREAD = 20  # all entities have the same amount, or too few have one, so there is no scale to place them on
+    MERGED = 21  # the entity is part of another from this period on
+    RELATIVE = 22  # values are relative to the period's entities: parts of two periods cannot be compared
+    NOT_FINITE = 23  # the result leaves the range of a double
     UNKNOWN = 15  # read back from the topics, which do not tell it; never published
 
     @property
