@@ -45,6 +45,7 @@ def widened(catalogue: Catalogue, cities: int) -> Catalogue:
         catalogue,
         entities=(*(Entity(c, catalogue.base_kind, c) for c in codes), *groups),
         members={g: tuple(c for m in given for c in by_city[m]) for g, given in catalogue.members.items()},
+        mergers=(),
     ).checked("bench")
 
 

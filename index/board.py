@@ -20,6 +20,7 @@ import numpy as np
 from index.catalogue import Catalogue
 from index.changes import Changes
 from index.definition import Definition
+from index.derived import changes_of
 from index.diff import Diff, TableKey, table_of
 from index.grow import grow, restore_growth
 from index.growtodate import grow_to_date
@@ -76,7 +77,7 @@ class Board:
             sheet.is_open = bool((sheet.status == Status.PROVISIONAL).any())
             restore_growth(system, sheet)
             for tables in sheet.tables:
-                tables.values = system.measure(sheet, tables.outline, np.arange(tables.outline.n)).values
+                tables.values = system.measure(sheet, tables.outline, tables.outline.every).values
         self._restored = True
 
     def diff(self) -> Diff:
@@ -90,11 +91,12 @@ class Board:
         grow_to_date(system, plan)
         out = Diff(removed=self._removed)
         self._removed = []
+        changes = changes_of(system, plan)
         for sheet in system.in_order:
             work = plan.get(sheet.period)
             if work is not None:
                 publish_updates(system, self._writer, sheet, work, out)
-                publish_tables(system, sheet, work, out)
+            publish_tables(system, sheet, work, changes, out)
         return out
 
     def table_keys(self) -> list[TableKey]:
@@ -116,6 +118,7 @@ class Board:
         outline = system.outlines[key.ranking]
         scope = outline.number_of[key.scope]
         period = Period.parse(key.period)
-        sheet, before = system.sheets.get(period), system.sheets.get(period.predecessor)
-        tables = system.tables(sheet, outline.ranking) if sheet is not None and sheet.exists else None
-        return table_of(outline, key.period, scope, tables, system.tables(before, outline.ranking))
+        sheet, ranking = system.sheets.get(period), outline.ranking
+        tables = system.tables(sheet, ranking) if sheet is not None and sheet.exists else None
+        before, year_ago = (system.tables(system.sheets.get(p), ranking) for p in (period.predecessor, period.year_ago))
+        return table_of(outline, key.period, scope, tables, before, year_ago)

@@ -78,6 +78,14 @@ class Permission(Struct, frozen=True, forbid_unknown_fields=True):
     indicator: str
 
 
+class Merger(Struct, frozen=True, forbid_unknown_fields=True):
+    """From `month` (`YYYY-MM`) on, base entity `code` is part of base entity `into`."""
+
+    code: str
+    into: str
+    month: str
+
+
 class Catalogue(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """See the head of this file. `members`: group code -> codes of its base entities."""
 
@@ -92,6 +100,7 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     indicators: tuple[Indicator, ...]
     industries: tuple[Industry, ...] = ()
     sources: tuple[Permission, ...] = ()
+    mergers: tuple[Merger, ...] = ()
 
     @classmethod
     def load(cls, folder: str | Path) -> Catalogue:

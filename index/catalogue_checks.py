@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from index.errors import CatalogueError
 from index.localtime import LocalCalendar
+from index.periods import Grain, Period
 
 if TYPE_CHECKING:
     from index.catalogue import Catalogue
@@ -29,6 +30,7 @@ def check(catalogue: Catalogue, file: str) -> None:
     _check_industries(catalogue, file)
     _check_indicators(catalogue, file)
     _check_sources(catalogue, file)
+    _check_mergers(catalogue, file)
 
 
 def _check_head(catalogue: Catalogue, file: str) -> None:
@@ -143,3 +145,31 @@ def _check_sources(catalogue: Catalogue, file: str) -> None:
             raise CatalogueError(file, "sources", "an empty pattern matches no source; write * for every source")
         if line.indicator and line.indicator not in catalogue.indicator_index:
             raise CatalogueError(file, f"source {line.source}", f"{line.indicator!r} is no indicator of the catalogue")
+
+
+def _check_mergers(catalogue: Catalogue, file: str) -> None:
+    into: dict[str, str] = {}
+    for line in catalogue.mergers:
+        key = f"merger of {line.code}"
+        if line.code in into:
+            raise CatalogueError(file, key, "stands twice; a code is merged once, so keep one line")
+        for code in (line.code, line.into):
+            if code not in catalogue.city_index:
+                raise CatalogueError(file, key, f"{code!r} is no {catalogue.base_kind} of the entities; add it there")
+        try:
+            month = Period.parse(line.month).grain is Grain.MONTH
+        except ValueError:
+            month = False
+        if not month:
+            raise CatalogueError(file, key, f"{line.month!r} is no month; write it as 2019-01")
+        into[line.code] = line.into
+    for code in into:
+        path = [code]
+        while path[-1] in into:
+            path.append(into[path[-1]])
+            if path[-1] == code:
+                raise CatalogueError(
+                    file, f"merger of {code}", f"{' > '.join(path)} is a cycle; one of them must remain itself"
+                )
+            if len(path) > len(into):
+                break  # runs into a cycle that is found from one of its own codes

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from index.catalogue import Catalogue, Entity, Indicator, Industry, Limits, Permission
+from index.catalogue import Catalogue, Entity, Indicator, Industry, Limits, Merger, Permission
 from index.errors import CatalogueError
 
 _HEAD = {"name": str, "version": int, "timezone": str, "base_kind": str, "years": list}
@@ -22,7 +22,7 @@ def read_folder(folder: Path) -> Catalogue:
     members: dict[str, list[str]] = {}
     for _, row in _read_csv(folder / "members.csv", ("group", "member")):
         members.setdefault(row["group"], []).append(row["member"])
-    sources = folder / "sources.csv"
+    sources, mergers = folder / "sources.csv", folder / "mergers.csv"
     catalogue = Catalogue(
         name=head["name"],
         version=head["version"],
@@ -40,6 +40,9 @@ def read_folder(folder: Path) -> Catalogue:
         ),
         sources=tuple(Permission(**row) for _, row in _read_csv(sources, ("source", "indicator")))
         if sources.exists()
+        else (),
+        mergers=tuple(Merger(**row) for _, row in _read_csv(mergers, ("code", "into", "month")))
+        if mergers.exists()
         else (),
     )
     return catalogue.checked(str(folder))

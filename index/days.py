@@ -1,6 +1,6 @@
 """Day cells: what each local day added, for comparing an open period with the same days of its predecessor.
 
-A month's days are one block [days, leaves, rows], made when its first day cell comes (351 cities, 8 leaves: 1.4 MB a
+A month's days are one block [days, columns, rows], made when its first day cell comes (351 cities, 8 columns: 1.4 MB a
 month; the system gives memory to the touched parts only). Summing a year of days for each event would be slow, so a
 running sum over the first n days is kept for each period that needs one (`Prefix`); a change adds to it, a further
 complete day extends it.
@@ -18,7 +18,7 @@ from index.periods import Grain, Period
 
 
 class _Month:
-    """`sums` int64, `cells` int32 (how many day cells exist below), each [days, leaves * rows]."""
+    """`sums` int64, `cells` int32 (how many day cells exist below), each [days, columns * rows]."""
 
     __slots__ = ("cells", "first", "sums")
 
@@ -30,24 +30,24 @@ class _Month:
 
 
 class Prefix:
-    """Sums over the days `first <= day < end`: `amounts` int64, `cells` int32, each [leaves, rows]."""
+    """Sums over the days `first <= day < end`: `amounts` int64, `cells` int32, each [columns, rows]."""
 
     __slots__ = ("amounts", "cells", "end", "first")
 
-    def __init__(self, first: int, n_leaves: int, n_rows: int) -> None:
+    def __init__(self, first: int, n_columns: int, n_rows: int) -> None:
         self.first = first
         self.end = first
-        self.amounts = np.zeros((n_leaves, n_rows), np.int64)
-        self.cells = np.zeros((n_leaves, n_rows), np.int32)
+        self.amounts = np.zeros((n_columns, n_rows), np.int64)
+        self.cells = np.zeros((n_columns, n_rows), np.int32)
 
 
 class DayProfiles:
     """All day cells of a system, and the prefixes in use."""
 
-    def __init__(self, calendar: LocalCalendar, n_leaves: int, n_rows: int) -> None:
+    def __init__(self, calendar: LocalCalendar, n_columns: int, n_rows: int) -> None:
         """Empty."""
         self.calendar = calendar
-        self._shape = (n_leaves, n_rows)
+        self._shape = (n_columns, n_rows)
         self._months: dict[int, _Month] = {}
         self._prefixes: dict[tuple[Period, str], Prefix] = {}
 
@@ -61,7 +61,7 @@ class DayProfiles:
     ) -> None:
         """Add differences of one month (ordinal).
 
-        Places = leaf * rows + row. AmountOverflowError as in `index.exact`.
+        Places = column * rows + row. AmountOverflowError as in `index.exact`.
         """
         n_places = self._shape[0] * self._shape[1]
         block = self._months.get(month)

@@ -1,45 +1,54 @@
 """The definition of an index system: a TOML text, read and checked against a catalogue (docs/formats.md section 7).
 
-Keys without a default must be given: system, version, title, base, grains, tree. Defaults: scale 100, groups none,
-nation none, grace_s 0, normalise base-share, group_rule sum, renormalise false, min_coverage 0, mean_yoy_from none,
-ranking none; of a ranking: node index, grains those of the system, scope none, rank_decimals none. Unknown keys are
-refused: a misspelt one must not pass.
+Keys without a default must be given: system, version, title, grains, tree, and base where a leaf is a share of it.
+Defaults: scale 100, groups none, nation none, grace_s 0, normalise base-share, group_rule sum, mergers restate,
+renormalise false, min_coverage 0, mean_yoy_from none, mean_yoy_step period; no grades, rankings, options of indicators
+or robustness. Unknown keys are refused: a misspelt one must not pass. The parts are read by `tree_table`, `leaves`,
+`grades` and `rankings`.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from index.catalogue import Catalogue
-from index.catalogue_checks import CODE, CODE_RULE
+from index.columns import Columns, columns_of
 from index.errors import DefinitionError
-from index.normalise import NORMALISATIONS
+from index.fields import name, number, one_of, text, truth, whole
+from index.grades import Grade, Robustness, read_grades, read_robustness
+from index.leaves import BASE_SHARE, NORMALISATIONS, Leaf, read_leaves
 from index.periods import Grain, Period
-from index.rankings import Ranking, read_rankings
-from index.tree import Tree, read_tree
+from index.rankings import Declared, Ranking, read_rankings
+from index.tree import Tree
+from index.tree_table import read_tree
 
-GROUP_RULES = ("sum",)
+GROUP_RULES = ("sum", "mean")
+MERGERS = ("restate", "keep")
+STEPS = ("period", "year")
 _LEAST_SCALE, _GREATEST_SCALE = 1e-9, 1e12  # keeps every value far from where a double overflows
 _MAX_GRACE_S = 366 * 86_400
 _KEYS = frozenset((
     "system", "version", "title", "base", "scale", "grains", "groups", "nation", "grace_s", "normalise",
-    "group_rule", "renormalise", "min_coverage", "mean_yoy_from", "tree", "ranking",
+    "group_rule", "mergers", "renormalise", "min_coverage", "mean_yoy_from", "mean_yoy_step", "tree", "indicator",
+    "grade", "robustness", "ranking",
 ))  # fmt: skip
 T = TypeVar("T")
 
 
-class Definition(Struct, frozen=True):
-    """One index system. `text` is the TOML that it was read from."""
+class Definition(Struct, frozen=True, dict=True):
+    """One index system. `base`: None where no leaf needs it; `leaves`: by leaf number; `text` is the TOML that it was
+    read from."""
 
     system: str
     version: int
     title: str
-    base: Period
+    base: Period | None
     scale: float
     grains: tuple[Grain, ...]
     groups: tuple[str, ...]
@@ -47,12 +56,32 @@ class Definition(Struct, frozen=True):
     grace_s: int
     normalise: str
     group_rule: str
+    mergers: str
     renormalise: bool
     min_coverage: float
     mean_yoy_from: Period | None
+    mean_yoy_step: str
     tree: Tree
+    leaves: tuple[Leaf, ...]
+    grades: tuple[Grade, ...]
+    robustness: Robustness | None
     rankings: tuple[Ranking, ...]
     text: str
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The columns of amounts that the leaves need."""
+        return columns_of(self.leaves)
+
+    @cached_property
+    def relative(self) -> bool:
+        """Whether some value depends on the other entities of the period, so that there is no growth to date."""
+        return any(leaf.relative for leaf in self.leaves)
+
+    @property
+    def mean_of_members(self) -> bool:
+        """Whether the value of a group is the mean of its members' values."""
+        return self.group_rule == "mean"
 
     @classmethod
     def load(cls, path: str | Path, catalogue: Catalogue) -> Definition:
@@ -76,7 +105,7 @@ class Definition(Struct, frozen=True):
         return _read(file, table, catalogue, text)
 
 
-def _read(file: str, table: Mapping[str, Any], catalogue: Catalogue, text: str) -> Definition:
+def _read(file: str, table: Mapping[str, Any], catalogue: Catalogue, source: str) -> Definition:
     def get(key: str, check: Callable[[Any], T], default: Any = ...) -> T:
         if key not in table and default is ...:
             raise DefinitionError(file, key, "is missing; it must be given")
@@ -86,69 +115,46 @@ def _read(file: str, table: Mapping[str, Any], catalogue: Catalogue, text: str) 
             raise DefinitionError(file, key, str(error)) from error
 
     grains = get("grains", _grains)
-    base = get("base", lambda v: _period(v, grains, catalogue))
+    base = get("base", lambda v: None if v is None else _period(v, grains, catalogue), None)
     groups = get("groups", lambda v: _groups(v, catalogue), [])
-    tree = get("tree", _table)
+    nation = get("nation", lambda v: _nation(v, groups, catalogue), None)
+    normalise = get("normalise", lambda v: one_of(v, NORMALISATIONS), BASE_SHARE)
+    tree = read_tree(file, get("tree", _table), catalogue)
+    leaves = read_leaves(file, table.get("indicator", {}), tree, catalogue, normalise)
+    needs_base = next((leaf.name for leaf in leaves if leaf.normalise == BASE_SHARE), None)
+    if base is None and needs_base is not None:
+        raise DefinitionError(
+            file, "base", f"is missing; {needs_base} is normalised by base-share, so the base period must be given"
+        )
+    grades = read_grades(file, table.get("grade", []))
     return Definition(
         system=get("system", name),
         version=get("version", lambda v: whole(v, 1, 2**53)),
-        title=get("title", _text),
+        title=get("title", text),
         base=base,
-        scale=get("scale", lambda v: _number(v, _LEAST_SCALE, _GREATEST_SCALE), 100),
+        scale=get("scale", lambda v: number(v, _LEAST_SCALE, _GREATEST_SCALE), 100),
         grains=grains,
         groups=groups,
-        nation=get("nation", lambda v: _nation(v, groups, catalogue), None),
+        nation=nation,
         grace_s=get("grace_s", lambda v: whole(v, 0, _MAX_GRACE_S), 0),
-        normalise=get("normalise", lambda v: one_of(v, NORMALISATIONS), NORMALISATIONS[0]),
+        normalise=normalise,
         group_rule=get("group_rule", lambda v: one_of(v, GROUP_RULES), GROUP_RULES[0]),
-        renormalise=get("renormalise", _truth, False),
-        min_coverage=get("min_coverage", lambda v: _number(v, 0, 1), 0),
+        mergers=get("mergers", lambda v: one_of(v, MERGERS), MERGERS[0]),
+        renormalise=get("renormalise", truth, False),
+        min_coverage=get("min_coverage", lambda v: number(v, 0, 1), 0),
         mean_yoy_from=get("mean_yoy_from", lambda v: None if v is None else _period(v, grains, catalogue), None),
-        tree=(read := read_tree(file, tree, catalogue.indicator_index)),
+        mean_yoy_step=get("mean_yoy_step", lambda v: one_of(v, STEPS), STEPS[0]),
+        tree=tree,
+        leaves=leaves,
+        grades=grades,
+        robustness=read_robustness(file, table.get("robustness"), tree),
         rankings=read_rankings(
-            file, table.get("ranking", []), read, grains, groups, table.get("nation"), catalogue.base_kind
+            file,
+            table.get("ranking", []),
+            Declared(tree, grains, groups, nation, catalogue.base_kind, grades, catalogue.years),
         ),
-        text=text,
+        text=source,
     )
-
-
-def name(value: Any) -> str:
-    """A name that can stand in a message key; ValueError otherwise."""
-    if not isinstance(value, str) or not CODE.fullmatch(value):
-        raise ValueError(f"{value!r}: a name {CODE_RULE}")
-    return value
-
-
-def whole(value: Any, low: int, high: int) -> int:
-    """A whole number in low..high; ValueError otherwise."""
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"is {value!r}; a whole number from {low} to {high} is needed")
-    return value
-
-
-def one_of(value: Any, known: tuple[str, ...]) -> str:
-    """One of the known words; ValueError otherwise."""
-    if value not in known:
-        raise ValueError(f"is {value!r}; known are {', '.join(known)}")
-    return str(value)
-
-
-def _number(value: Any, low: float, high: float) -> float:
-    if type(value) not in (int, float) or not low <= value <= high:
-        raise ValueError(f"is {value!r}; a number from {low} to {high} is needed")
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"is {value!r}; a text is needed")
-    return value
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"is {value!r}; write true or false")
-    return value
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import Struct, field
 
-from index.outline import Outline
+from index.outline import Outline, Places
+from index.rank import Ranks
 from index.tables import TableMove, Tables, optional, reasons
 from index.updates import Update
 
@@ -59,10 +60,17 @@ def delta_of(outline: Outline, period: str, move: TableMove) -> dict[str, Any]:
     }
 
 
-def table_of(outline: Outline, period: str, scope: int, tables: Tables | None, before: Tables | None) -> dict[str, Any]:
+def table_of(
+    outline: Outline,
+    period: str,
+    scope: int,
+    tables: Tables | None,
+    before: Tables | None,
+    year_ago: Tables | None = None,
+) -> dict[str, Any]:
     """The message of `rankings` for one table.
 
-    `tables`: of the period, None if it has no cell; `before`: of its predecessor.
+    `tables`: of the period, None if it has no cell; `before`: of its predecessor; `year_ago`: of the year before.
     """
     ranking = outline.ranking
     message: dict[str, Any] = {
@@ -71,7 +79,7 @@ def table_of(outline: Outline, period: str, scope: int, tables: Tables | None, b
         "scope": outline.scopes[scope],
         "measure": ranking.measure,
         "node": ranking.node,
-        "rows": {"entity": [], "rank": [], "value": [], "change": []},
+        "rows": {"entity": [], "rank": [], "value": [], "change": [], "change_year": []},
         "left_out": {"entity": [], "reason": []},
     }
     if tables is None:
@@ -81,22 +89,26 @@ def table_of(outline: Outline, period: str, scope: int, tables: Tables | None, b
     order = ranks.order[start:end]  # by rank, then code; those left out last, in code order
     size = int(np.count_nonzero(ranks.rank[start:end]))
     listed, left_out = order[:size], order[size:]
-    rank = ranks.rank[listed]
-    change: list[int | None] = [None] * size
-    if before is not None:
-        was = before.ranks().rank[listed]
-        rises = (was - rank).tolist()
-        change = [rise if there else None for rise, there in zip(rises, (was > 0).tolist(), strict=True)]
     codes = outline.codes
     message["rows"] = {
         "entity": [codes[place] for place in listed.tolist()],
-        "rank": rank.tolist(),
+        "rank": ranks.rank[listed].tolist(),
         "value": optional(tables.values[listed]),
-        "change": change,
+        "change": _rises(before, ranks, listed),
+        "change_year": _rises(year_ago, ranks, listed),
     }
     why = tables.why[left_out]
     message["left_out"] = {"entity": [codes[place] for place in left_out.tolist()], "reason": reasons(why)}
     return message
+
+
+def _rises(before: Tables | None, ranks: Ranks, listed: Places) -> list[int | None]:
+    """By how many ranks these places rose since an earlier table; None where they were not in it."""
+    if before is None:
+        return [None] * len(listed)
+    was = before.ranks().rank[listed]
+    rises = (was - ranks.rank[listed]).tolist()
+    return [rise if there else None for rise, there in zip(rises, (was > 0).tolist(), strict=True)]
 
 
 def delta_between(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """Values of all nodes from amounts: one pure function, column by column.
 
-docs/formats.md section 4, in exactly its order of operations. Only elementwise operations on columns: a product of
-matrix and vector, or a sum over an axis, adds in an order of its own and gives other last bits (152 of 351 rows,
-measured). So a column evaluated alone, with others, or in any order of columns, gives the same bits; tests hold that.
+docs/formats.md section 4, in exactly its order of operations: `levels` and `normalise` make the scores of leaves,
+`aggregate` the values above them. A column evaluated alone, with others, or in any order of columns, gives the same
+bits; tests hold that.
 """
 
 from __future__ import annotations
@@ -12,13 +12,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.aggregate import (
+    CAUSE_OF_REASON,
+    NO_CAUSE,
+    NOT_POSITIVE_CAUSE,
+    REASON_OF_CAUSE,
+    Bools,
+    aggregate,
+    aggregate_present,
+    weighted,
+)
 from index.definition import Definition
-from index.normalise import Base, base_share
+from index.elementwise import Floats
+from index.normalise import Base, Scores, scores
+from index.populations import Populations
 from index.reasons import Reason
-from index.tree import Node
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from index.tree import GEOMETRIC
 
 
 class Values(NamedTuple):
@@ -32,81 +41,83 @@ class Values(NamedTuple):
     coverage: Floats
 
 
-def evaluate(definition: Definition, amounts: NDArray[np.int64], present: Bools, base: Base) -> Values:
-    """amounts int64[leaves, n], present bool[leaves, n], of any columns (entities, periods) -> Values."""
-    scores, leaf_why = base_share(amounts, present, base, definition.scale)
-    scored = leaf_why == Reason.NONE
-    tree = definition.tree
+def evaluate(
+    definition: Definition,
+    amounts: NDArray[np.int64],
+    present: Bools,
+    base: Base,
+    populations: Populations | None = None,
+) -> Values:
+    """amounts int64[columns, n], present bool[columns, n], of any columns (entities, periods) -> Values.
+
+    `populations`: of the period, which then is one for all columns, if the definition has relative leaves.
+    """
+    leaves = scores(definition.leaves, definition.columns, definition.scale, amounts, present, base, populations)
     n = amounts.shape[1]
-    values = np.empty((len(tree.nodes), n), np.float64)
+    if not leaves.why.any():
+        values = _complete(definition, leaves.scores)
+        if values is not None:
+            return Values(values, np.zeros(values.shape, np.int8), np.ones(n))
+    return _partial(definition, leaves)
+
+
+def _complete(definition: Definition, scores: Floats) -> Floats | None:
+    """All leaves have scores: every node is aggregated plainly, and coverage is 1, which no min_coverage exceeds.
+
+    None where a geometric node cannot be.
+    """
+    nodes = definition.tree.nodes
+    values = np.empty((len(nodes), scores.shape[1]), np.float64)
+    for number in range(len(nodes) - 1, -1, -1):
+        node = nodes[number]
+        parts = [values[c] for c in node.children]
+        if node.aggregate == GEOMETRIC and any((part <= 0).any() for part in parts):
+            return None
+        values[number] = scores[node.leaf] if node.leaf >= 0 else aggregate(node, parts)
+    return values
+
+
+def _partial(definition: Definition, leaves: Scores) -> Values:
+    """Some leaf has no score, or some node has none above scored leaves."""
+    tree = definition.tree
+    n = leaves.scores.shape[1]
+    values = np.full((len(tree.nodes), n), np.nan)
     why = np.zeros((len(tree.nodes), n), np.int8)
-    if scored.all():
-        _evaluate_complete(definition, scores, values)
-        return Values(values, why, np.ones(n))
-    coverage = np.empty((len(tree.nodes), n), np.float64)
+    coverage = np.zeros((len(tree.nodes), n))
+    cause = np.full((len(tree.nodes), n), NO_CAUSE, np.int8)
+    scored = leaves.why == Reason.NONE
     for number in range(len(tree.nodes) - 1, -1, -1):
         node = tree.nodes[number]
         if node.leaf >= 0:
-            values[number], why[number] = scores[node.leaf], leaf_why[node.leaf]
-            coverage[number] = scored[node.leaf]
+            values[number], why[number] = leaves.scores[node.leaf], leaves.why[node.leaf]
+            coverage[number], cause[number] = scored[node.leaf], CAUSE_OF_REASON[why[number]]
             continue
-        below = tree.leaves_below[number]
-        covered = _weighted(node, coverage)
-        covered[_all_of(scored, below)] = 1.0
+        parts = [values[c] for c in node.children]
+        covered = weighted(node, [coverage[c] for c in node.children])
+        covered[_every([scored[leaf] for leaf in tree.leaves_below[number]])] = 1.0
         coverage[number] = covered
         there = [why[c] == Reason.NONE for c in node.children]
         whole = _every(there)
-        value = _weighted(node, values)
-        if definition.renormalise:
-            some = ~whole & _any(there)
-            if some.any():
-                value[some] = _renormalised(node, values, there, some)
-            computed = whole | some
+        some = _any(there) & ~whole if definition.renormalise else np.zeros(n, np.bool_)
+        for child in node.children:
+            np.minimum(cause[number], cause[child], out=cause[number])
+        reason = np.where(whole | some, Reason.NONE, REASON_OF_CAUSE[cause[number]]).astype(np.int8)
+        if node.aggregate == GEOMETRIC:
+            negative = _any([part <= 0 for part in parts])  # NaN, where there is none, is not
+            negative &= reason == Reason.NONE
+            reason[negative] = Reason.NOT_POSITIVE
+            cause[number][negative] = np.minimum(cause[number][negative], NOT_POSITIVE_CAUSE)
+            whole, some = whole & ~negative, some & ~negative
+            value = np.full(n, np.nan)
+            value[whole] = aggregate(node, [part[whole] for part in parts])
         else:
-            computed = whole
-        no_base = _any([leaf_why[leaf] == Reason.NO_BASE for leaf in below])
-        reason = np.where(computed, Reason.NONE, np.where(no_base, Reason.NO_BASE, Reason.NO_DATA))
-        reason[computed & (covered < definition.min_coverage)] = Reason.LOW_COVERAGE
+            value = aggregate(node, parts)
+        if some.any():
+            value[some] = aggregate_present(node, [part[some] for part in parts], [here[some] for here in there])
+        reason[(reason == Reason.NONE) & (covered < definition.min_coverage)] = Reason.LOW_COVERAGE
         value[reason != Reason.NONE] = np.nan
         values[number], why[number] = value, reason
     return Values(values, why, coverage[0])
-
-
-def _evaluate_complete(definition: Definition, scores: Floats, values: Floats) -> None:
-    """All leaves have scores.
-
-    Every node is its plain weighted sum, and coverage is 1, which no min_coverage exceeds.
-    """
-    nodes = definition.tree.nodes
-    for number in range(len(nodes) - 1, -1, -1):
-        node = nodes[number]
-        values[number] = scores[node.leaf] if node.leaf >= 0 else _weighted(node, values)
-
-
-def _weighted(node: Node, columns: Floats) -> Floats:
-    """((w1*v1) + (w2*v2)) + ..., over the children in file order; NaN where one is."""
-    total: Floats = columns[node.children[0]] * node.weights[0]
-    for child, weight in zip(node.children[1:], node.weights[1:], strict=True):
-        total += columns[child] * weight
-    return total
-
-
-def _renormalised(node: Node, values: Floats, there: list[Bools], chosen: Bools) -> Floats:
-    """The same sum over the children that are there, divided by the sum of their weights in that order; at `chosen`
-    columns.
-
-    A column's sum begins with its first present child (not with 0.0, which would turn -0.0 into 0.0).
-    """
-    n = int(chosen.sum())
-    total, weights, begun = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
-    for child, weight, present in zip(node.children, node.weights, there, strict=True):
-        here = present[chosen]
-        term = values[child][chosen] * weight
-        total = np.where(here, np.where(begun, total + term, term), total)
-        weights = np.where(here, weights + weight, weights)
-        begun |= here
-    quotient: Floats = total / weights
-    return quotient
 
 
 def _every(flags: list[Bools]) -> Bools:
@@ -121,7 +132,3 @@ def _any(flags: list[Bools]) -> Bools:
     for flag in flags[1:]:
         result |= flag
     return result
-
-
-def _all_of(scored: Bools, leaves: tuple[int, ...]) -> Bools:
-    return _every([scored[leaf] for leaf in leaves])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from index.growth import Growth, Kind, mean, over
 from index.layout import Rows
 from index.periods import Period
-from index.sheet import Sheet, bits_differ
+from index.sheet import Sheet, Status, bits_differ
 from index.system import System
 from index.work import NO_ROWS, Work, union
 
@@ -62,16 +62,17 @@ def put_growth(sheet: Sheet, kind: Kind, rows: Rows, new: Growth, work: Work) ->
 
 
 def restore_growth(system: System, sheet: Sheet) -> None:
-    """Growths of nodes other than the root follow from the values published.
-
-    The updates do not hold them. Periods in order.
+    """Growths of nodes other than the root follow from the values published, and so does what rows without an update
+    miss: the updates do not tell. Periods in order.
     """
-    if len(system.growing) == 1:
-        return
     rows, period = system.layout.all, sheet.period
-    for kind, other in ((Kind.POP, period.predecessor), (Kind.YOY, period.year_ago)):
-        _restore_nodes(sheet, kind, _growth_over(system, sheet, other, rows))
-    _restore_nodes(sheet, Kind.MEAN_YOY, _mean_growth(system, sheet, rows))
+    if len(system.growing) > 1:
+        for kind, other in ((Kind.POP, period.predecessor), (Kind.YOY, period.year_ago)):
+            _restore_nodes(sheet, kind, _growth_over(system, sheet, other, rows))
+    mean_growth = _mean_growth(system, sheet, rows)
+    _restore_nodes(sheet, Kind.MEAN_YOY, mean_growth)
+    absent = sheet.status == Status.NONE
+    sheet.growth_why[Kind.MEAN_YOY, 0, absent] = mean_growth.why[0, absent]
 
 
 def _restore_nodes(sheet: Sheet, kind: Kind, growth: Growth) -> None:
@@ -90,7 +91,7 @@ def _mean_growth(system: System, sheet: Sheet, rows: Rows) -> Growth:
     growths: list[NDArray[np.float64] | None] = []
     span = system.definition.mean_yoy_from
     if span is not None and system.in_span(sheet.period):
-        for ordinal in range(span.ordinal, sheet.period.ordinal + 1):
+        for ordinal in range(span.ordinal, sheet.period.ordinal + 1, system.span_step):
             one = system.sheets.get(Period(span.grain, ordinal))
             growths.append(one.growth[Kind.YOY].take(rows, axis=1) if one is not None else None)
     return mean(growths, bool(sheet.is_open), (len(system.growing), len(rows)))

@@ -35,7 +35,7 @@ class Growth(NamedTuple):
 
 
 def ratio(value: Floats, before: Floats, first_missing: Reason = Reason.NO_VALUE) -> Growth:
-    """value / before - 1. Reasons, in this order: `first_missing`, no-predecessor, zero-predecessor."""
+    """value / before - 1. Reasons, in this order: `first_missing`, no-predecessor, zero-predecessor, not-finite."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         growth = value / before - 1.0
     missing = np.isnan(value)
@@ -46,8 +46,7 @@ def ratio(value: Floats, before: Floats, first_missing: Reason = Reason.NO_VALUE
         first_missing,
         np.where(none_before, Reason.NO_PREDECESSOR, np.where(zero_before, Reason.ZERO_PREDECESSOR, Reason.NONE)),
     ).astype(np.int8)
-    growth[why != Reason.NONE] = np.nan
-    return Growth(growth, why)
+    return _finite(growth, why)
 
 
 def over(value: Floats, before: Floats | None, is_open: bool) -> Growth:
@@ -76,13 +75,11 @@ def mean(growths: Sequence[Floats | None], is_open: bool, shape: tuple[int, ...]
             return Growth(np.full(shape, np.nan), np.full(shape, Reason.GAP, np.int8))
         total = growth if number == 0 else total + growth
     result = total / len(growths)
-    gap = np.isnan(result)
-    result[gap] = np.nan
-    return Growth(result, np.where(gap, Reason.GAP, Reason.NONE).astype(np.int8))
+    return _finite(result, np.where(np.isnan(result), Reason.GAP, Reason.NONE).astype(np.int8))
 
 
 def share(part: Floats, whole: Floats) -> Growth:
-    """part / whole. Reasons, in this order: `no-value`, `no-parent`, `zero-parent`."""
+    """part / whole. Reasons, in this order: `no-value`, `no-parent`, `zero-parent`, `not-finite`."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         result = part / whole
     why = np.where(
@@ -90,5 +87,13 @@ def share(part: Floats, whole: Floats) -> Growth:
         Reason.NO_VALUE,
         np.where(np.isnan(whole), Reason.NO_PARENT, np.where(whole == 0.0, Reason.ZERO_PARENT, Reason.NONE)),
     ).astype(np.int8)
-    result[why != Reason.NONE] = np.nan
-    return Growth(result, why)
+    return _finite(result, why)
+
+
+def _finite(values: Floats, why: NDArray[np.int8]) -> Growth:
+    """NaN where there is a reason; what has none and is no finite number is `not-finite`. In place."""
+    beyond = np.isinf(values)
+    if beyond.any():
+        why[beyond & (why == Reason.NONE)] = Reason.NOT_FINITE
+    values[why != Reason.NONE] = np.nan
+    return Growth(values, why)

@@ -3,6 +3,8 @@ order), then one hidden row for the sum of all base entities.
 
 A city's amounts count in its own row, in the row of each group that it belongs to, and in the hidden row. These rows
 are kept as one flat array with offsets (CSR), so that a batch of changes is spread over its rows without a loop.
+
+Under `mergers = "restate"` a merged code keeps its number, but it is no row: nothing counts there, and it is no member.
 """
 
 from __future__ import annotations
@@ -13,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import Catalogue
+from index.mergers import Mergers
+from index.periods import Period
 
 RowNumber = NewType("RowNumber", int)
 Rows = NDArray[np.int64]  # row numbers, ascending, each once
 
 
 class Layout:
-    """`codes`, `kinds`: of each published row. `total`: number of the hidden row; `size`: number of rows with it."""
+    """`codes`, `kinds`: of each published row. `total`: number of the hidden row; `size`: number of rows with it.
+    `is_row`: bool[total], False of merged codes under restate."""
 
-    def __init__(self, catalogue: Catalogue, group_kinds: tuple[str, ...]) -> None:
-        """`group_kinds` in the order of the definition."""
+    def __init__(self, catalogue: Catalogue, group_kinds: tuple[str, ...], restate: bool = True) -> None:
+        """`group_kinds` in the order of the definition. `restate`: what becomes of merged codes."""
         self.codes: list[str] = list(catalogue.cities)
         self.kinds: list[str] = [catalogue.base_kind] * len(self.codes)
         self.range_of_kind: dict[str, tuple[int, int]] = {catalogue.base_kind: (0, len(self.codes))}
@@ -31,13 +36,19 @@ class Layout:
             self.range_of_kind[kind] = (len(self.codes), len(self.codes) + len(groups))
             self.codes += groups
             self.kinds += [kind] * len(groups)
-        self.row_of: dict[str, int] = {code: row for row, code in enumerate(self.codes)}
         self.n_cities = len(catalogue.cities)
         self.total = len(self.codes)
+        self.mergers = Mergers(catalogue, restate)
+        self.is_row: NDArray[np.bool_] = np.ones(self.total, np.bool_)
+        if restate:
+            self.is_row[: self.n_cities] = self.mergers.successors(0) == np.arange(self.n_cities)
+        self.row_of: dict[str, int] = {code: row for row, code in enumerate(self.codes) if self.is_row[row]}
         self.size = self.total + 1
         self.all: Rows = np.arange(self.total)
         self.members: dict[str, Rows] = {
-            code: catalogue.members_of(code).astype(np.int64) for code in self.codes[self.n_cities :]
+            code: members[self.is_row[members]]
+            for code in self.codes[self.n_cities :]
+            for members in [catalogue.members_of(code).astype(np.int64)]
         }
         self._starts, self._targets = self._rows_of_cities()
 
@@ -65,6 +76,12 @@ class Layout:
         ends = np.cumsum(counts)
         place = np.arange(len(which)) - np.repeat(ends - counts - first, counts)
         return which, self._targets[place]
+
+    def merged(self, period: Period) -> Rows:
+        """The rows of base entities that are part of another in all of a period; none of them has a value there."""
+        if self.mergers.restate or not self.mergers:
+            return self.all[:0]
+        return np.flatnonzero(self.mergers.merged(period))
 
     def published(self, rows: list[Rows]) -> Rows:
         """The union of some results of `spread`, ascending, each once, without the hidden row (which every spread

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from index.derived import Changes, places_to_measure
 from index.diff import Diff, TableKey, delta_of
 from index.sheet import Sheet, Status
 from index.system import System
@@ -40,25 +41,37 @@ def publish_updates(system: System, writer: UpdateWriter, sheet: Sheet, work: Wo
         out.updates += writer.write(sheet, written)
 
 
-def publish_tables(system: System, sheet: Sheet, work: Work, out: Diff) -> None:
-    """Deltas of the tables in which a measure changed, and the tables that differ, those of the next period by `change`
-    too.
+def publish_tables(system: System, sheet: Sheet, work: Work | None, changes: Changes, out: Diff) -> None:
+    """Deltas of the tables in which a measure changed, and the tables that differ, those of the next period and of the
+    next year by `change` and `change_year` too.
+
+    Plain measures of the rows that moved; others of the rows that read something that changed.
     """
-    rows = union(work.measured)
-    if not len(rows):
+    rows = union(work.measured) if work is not None else NO_ROWS
+    appeared = work is not None and work.appeared
+    period = sheet.period
+    earlier = any(ordinal <= period.ordinal for ordinal, _ in changes.get(period.grain, ()))
+    derived = earlier and (sheet.exists or appeared)
+    if not len(rows) and not derived:
         return
-    following = system.sheets.get(sheet.period.successor)
+    following = [system.sheets.get(p) for p in (period.successor, period.year_after)]
+    later = [one.name for one in following if one is not None and one.exists]
     for tables in sheet.tables:
         outline = tables.outline
-        places = outline.places_of(rows)
+        if outline.plain:
+            places = outline.places_of(rows) if len(rows) else NO_ROWS
+        else:
+            places = places_to_measure(system, outline, period, changes) if derived else NO_ROWS
         if not len(places):
             continue
         moves, scopes = tables.update(places, *system.measure(sheet, outline, places))
-        if work.appeared:
+        if appeared:
             scopes = outline.scopes_with_rows
+        name = outline.ranking.name
         for scope in scopes:
-            out.dirty[TableKey(outline.ranking.name, sheet.name, outline.scopes[scope])] = None
+            out.dirty[TableKey(name, sheet.name, outline.scopes[scope])] = None
         for move in moves:
             out.deltas.append(delta_of(outline, sheet.name, move))
-            if move.ranked and following is not None and following.exists:
-                out.dirty[TableKey(outline.ranking.name, following.name, outline.scopes[move.scope])] = None
+            if move.ranked:
+                for other in later:
+                    out.dirty[TableKey(name, other, outline.scopes[move.scope])] = None

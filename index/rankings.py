@@ -9,20 +9,40 @@ from msgspec import Struct
 
 from index.catalogue_checks import CODE, CODE_RULE
 from index.errors import DefinitionError
-from index.periods import Grain
+from index.grades import Grade
+from index.measures.parameters import MEAN, NAMES, REQUIRED, check_from, read_parameter
+from index.measures.table import MEASURES, PLAIN
+from index.periods import Grain, Period
+from index.ranking_rows import GRADES, NODES, check_rows, read_nodes
 from index.tree import ROOT, Tree
 
-MEASURES = ("value", "pop", "yoy", "mean_yoy", "to_date", "growth", "share")
-# What was last published is read back from index-updates, which hold the to_date of the root only (formats.md, 6).
-ROOT_ONLY = ("to_date", "growth")
+ORDERS = ("falling", "rising")
 MAX_DECIMALS = 12
 _KEYS = frozenset((
-    "name", "rows", "node", "measure", "grains", "scope", "rank_decimals",
+    "name", "rows", "node", "nodes", "measure", "grains", "scope", "rank_decimals", "order", *NAMES,
 ))  # fmt: skip
 
 
+class Declared(Struct, frozen=True):
+    """What of a definition its rankings refer to. `nation`: its code, or None; `years`: the catalogue's first and
+    last."""
+
+    tree: Tree
+    grains: tuple[Grain, ...]
+    groups: tuple[str, ...]
+    nation: str | None
+    base_kind: str
+    grades: tuple[Grade, ...]
+    years: tuple[int, int]
+
+
 class Ranking(Struct, frozen=True):
-    """One declared ranking. `rows`: an entity kind; `scope`: a group kind (one table per group of it) or None."""
+    """One declared ranking. `rows`: an entity kind, `nodes` or `grades`; `scope`: a kind (one table per entity of it)
+    or None; `nodes`: names of the rows where they are nodes.
+
+    From `over` on: parameters of the measure, as documented there; None or the default where it takes none. `since` is
+    the parameter `from`.
+    """
 
     name: str
     rows: str
@@ -31,11 +51,33 @@ class Ranking(Struct, frozen=True):
     grains: tuple[Grain, ...]
     scope: str | None
     rank_decimals: int | None
+    order: str = ORDERS[0]
+    nodes: tuple[str, ...] = ()
+    over: str = "pop"
+    since: Period | None = None
+    first: int = 0
+    threshold: float | None = None  # None: the mean
+    other: str = ROOT
+    size: str = "value"
+    of: str = "value"
+
+    @property
+    def rising(self) -> bool:
+        """Whether the least value ranks first."""
+        return self.order == ORDERS[1]
+
+    @property
+    def of_entities(self) -> bool:
+        """Whether the rows are entities."""
+        return self.rows not in (NODES, GRADES)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is kept row by row as values move; else it is computed anew for whole tables."""
+        return self.of_entities and self.measure in PLAIN
 
 
-def read_rankings(
-    file: str, value: Any, tree: Tree, grains: tuple[Grain, ...], groups: tuple[str, ...], nation: Any, base_kind: str
-) -> tuple[Ranking, ...]:
+def read_rankings(file: str, value: Any, declared: Declared) -> tuple[Ranking, ...]:
     """The `[[ranking]]` tables of a definition; DefinitionError names `file` and the key at fault."""
     if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
         raise DefinitionError(file, "ranking", "write each ranking as a table [[ranking]]")
@@ -44,7 +86,7 @@ def read_rankings(
         label = table.get("name")
         key = f"ranking[{number}]" if not isinstance(label, str) else f"ranking {label}"
         try:
-            ranking = _read(table, tree, grains, groups, nation, base_kind)
+            ranking = _read(table, declared)
         except ValueError as error:
             field, _, reason = str(error).partition(": ")
             raise DefinitionError(file, f"{key}.{field}", reason) from error
@@ -54,14 +96,7 @@ def read_rankings(
     return tuple(found.values())
 
 
-def _read(
-    table: Mapping[str, Any],
-    tree: Tree,
-    grains: tuple[Grain, ...],
-    groups: tuple[str, ...],
-    nation: Any,
-    base_kind: str,
-) -> Ranking:
+def _read(table: Mapping[str, Any], declared: Declared) -> Ranking:
     """One ranking; ValueError `<key>: <reason>`."""
     unknown = table.keys() - _KEYS
     if unknown:
@@ -70,26 +105,72 @@ def _read(
         if not isinstance(table.get(key), str):
             raise ValueError(f"{key}: a text is needed")
     name, rows, measure = table["name"], table["rows"], table["measure"]
-    node, scope, decimals = table.get("node", ROOT), table.get("scope"), table.get("rank_decimals")
+    node, decimals, order = table.get("node", ROOT), table.get("rank_decimals"), table.get("order", ORDERS[0])
     if not CODE.fullmatch(name):
         raise ValueError(f"name: {name!r}: a name {CODE_RULE}")
-    if rows != base_kind and rows not in groups:
-        raise ValueError(f"rows: {rows!r} is neither {base_kind!r} nor among the groups of this definition")
-    if node not in tree.number_of:
+    known = (declared.base_kind, *declared.groups, NODES, GRADES)
+    if rows not in known:
+        raise ValueError(
+            f"rows: {rows!r} is neither {declared.base_kind!r} nor among the groups of this definition, "
+            f"nor {NODES!r} or {GRADES!r}"
+        )
+    if not isinstance(node, str) or node not in declared.tree.number_of:
         raise ValueError(f"node: {node!r} is no node of the tree")
     if measure not in MEASURES:
         raise ValueError(f"measure: {measure!r} is none; known are {', '.join(MEASURES)}")
-    if measure in ROOT_ONLY and node != ROOT:
-        raise ValueError(f"measure: {measure} is kept for the root only; leave out node, or rank by pop or yoy")
-    if scope is not None and (scope not in groups or rows != base_kind):
-        raise ValueError(
-            f"scope: {scope!r}: must be among the groups of this definition, with rows of kind {base_kind!r}"
-        )
-    if measure == "share" and scope is None and nation is None:
-        raise ValueError("measure: a share without scope divides by the nation; give `nation` at the top")
+    scope = _scope(rows, table.get("scope"), declared)
     if decimals is not None and (type(decimals) is not int or not 0 <= decimals <= MAX_DECIMALS):
         raise ValueError(f"rank_decimals: is {decimals!r}; a whole number from 0 to {MAX_DECIMALS} is needed")
-    return Ranking(name, rows, node, measure, _grains(table.get("grains"), grains), scope, decimals)
+    if order not in ORDERS:
+        raise ValueError(f"order: is {order!r}; known are {', '.join(ORDERS)}")
+    if rows == GRADES and not declared.grades:
+        raise ValueError(f"rows: {GRADES!r}: this definition has no [[grade]]")
+    nodes = read_nodes(rows, table, node, declared.tree)
+    of_group = rows in declared.groups and rows != declared.base_kind
+    check_rows(measure, rows, of_group, scope is not None, nodes or (node,), declared.nation, declared.tree)
+    grains = _grains(table.get("grains"), declared.grains)
+    parameters = _parameters(table, measure, grains, declared)
+    return Ranking(name, rows, node, measure, grains, scope, decimals, order, nodes, **parameters)
+
+
+def _scope(rows: str, scope: Any, declared: Declared) -> str | None:
+    """The checked scope of these rows."""
+    if rows == NODES:
+        if scope is None:
+            raise ValueError("scope: is missing; rows are nodes of each entity of a kind, so name that kind")
+        if scope != declared.base_kind and scope not in declared.groups:
+            raise ValueError(f"scope: {scope!r}: must be {declared.base_kind!r} or among the groups of this definition")
+    elif scope is not None and (scope not in declared.groups or rows not in (declared.base_kind, GRADES)):
+        raise ValueError(
+            f"scope: {scope!r}: must be among the groups of this definition, with rows of kind {declared.base_kind!r}"
+        )
+    return None if scope is None else str(scope)
+
+
+def _parameters(
+    table: Mapping[str, Any], measure: str, grains: tuple[Grain, ...], declared: Declared
+) -> dict[str, Any]:
+    """Parameters of the measure, by their names in `Ranking`."""
+    takes = MEASURES[measure].parameters
+    for key in NAMES:
+        if key in table and key not in takes:
+            raise ValueError(f"{key}: {measure} takes none; it takes {', '.join(takes) or 'no parameter'}")
+    found: dict[str, Any] = {}
+    for key, parameter in takes.items():
+        if key not in table and parameter.default is REQUIRED:
+            raise ValueError(f"{key}: is missing; {measure} needs it")
+        try:
+            value = parameter.default
+            if key in table:
+                value = read_parameter(key, table[key], parameter, declared.tree, declared.years)
+            if key == "from":
+                check_from(value, grains)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+        found["since" if key == "from" else key] = None if value == MEAN else value
+    if "other" in table and found.get("size", "node_share") != "node_share":
+        raise ValueError("other: is read only with size = 'node_share'; leave it out")
+    return found
 
 
 def _grains(value: Any, grains: tuple[Grain, ...]) -> tuple[Grain, ...]:

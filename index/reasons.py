@@ -40,5 +40,5 @@ class Reason(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-WORDS: list[str] = [r.word for r in Reason]
+WORDS: list[str] = [r.word for r in sorted(Reason)]  # by code, which is not the order above
 CODES: dict[str, int] = {r.word: int(r) for r in Reason}

@@ -1,8 +1,8 @@
 """The state of one index system: integers (cube), what is published (sheets), and what both follow from.
 
 Between two diffs the sheets hold exactly what is published. What was not touched would evaluate to the same bits: a
-value is a pure function of the integers of its row and of the base period's totals, and when a total moves, all rows
-are touched.
+value is a pure function of the integers of its row, of the base period's totals and, under relative normalisations, of
+the scale that the period's base entities make; when a total or a scale moves, all rows are touched.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from index.cube import Cube, Page
 from index.definition import Definition
 from index.growth import Growth, Kind, share
 from index.layout import Layout
-from index.normalise import Base
+from index.measures.table import MEASURES
+from index.measures.view import View
+from index.normalise import base_of, no_base
 from index.outline import Outline, Places
 from index.periods import Period
+from index.populations import Populations
 from index.rankings import Ranking
+from index.reasons import Reason
 from index.sheet import Sheet
 from index.tables import Tables
 from index.tree import ROOT
@@ -35,15 +39,19 @@ class System:
         """Nothing known, nothing published."""
         self.definition = definition
         self.catalogue = catalogue
-        self.layout = Layout(catalogue, definition.groups)
-        self.cube = Cube(catalogue, definition.tree.leaves, definition.grains, self.layout)
-        self.outlines = {r.name: Outline(r, self.layout, definition.nation) for r in definition.rankings}
+        self.layout = Layout(catalogue, definition.groups, definition.mergers == "restate")
+        self.cube = Cube(catalogue, definition.columns, definition.grains, self.layout)
+        self.outlines = {
+            r.name: Outline(r, self.layout, definition.nation, definition.tree, definition.grades)
+            for r in definition.rankings
+        }
         self.sheets: dict[Period, Sheet] = {}
         self.in_order: list[Sheet] = []
-        growing = [ROOT] + [r.node for r in definition.rankings if r.measure in _GROWTH_OF_MEASURE]
+        growing = [ROOT] + [r.node for r in definition.rankings if r.plain and r.measure in _GROWTH_OF_MEASURE]
         self._growing_place = {name: place for place, name in enumerate(dict.fromkeys(growing))}
         self.growing = np.array([definition.tree.number_of[name] for name in self._growing_place])
-        self.base = Base(np.zeros(self.cube.n_leaves), np.zeros(self.cube.n_leaves, np.bool_))
+        self.base = no_base(len(definition.leaves))
+        self._populations: dict[Period, Populations] = {}
 
     def sheet(self, period: Period) -> Sheet:
         """The sheet of a period, empty if there was none."""
@@ -53,6 +61,7 @@ class System:
             outlines = [o for o in self.outlines.values() if period.grain in o.ranking.grains]
             n_nodes, n_growing = len(self.definition.tree.nodes), len(self.growing)
             sheet = self.sheets[period] = Sheet(period, closes_us, n_nodes, n_growing, self.layout.total, outlines)
+            sheet.why[:, self.layout.merged(period)] = Reason.MERGED
             insort(self.in_order, sheet, key=lambda s: s.period)
         return sheet
 
@@ -62,21 +71,43 @@ class System:
         return period.grain in self.definition.grains and first <= period.year <= last
 
     def in_span(self, period: Period) -> bool:
-        """Whether it has a mean of year-over-year growths: of the grain of `mean_yoy_from`, and not before it."""
+        """Whether it has a mean of year-over-year growths: of the grain of `mean_yoy_from`, whole steps after it."""
         span = self.definition.mean_yoy_from
-        return span is not None and period.grain == span.grain and period.ordinal >= span.ordinal
+        if span is None or period.grain != span.grain or period.ordinal < span.ordinal:
+            return False
+        return (period.ordinal - span.ordinal) % self.span_step == 0
+
+    @property
+    def span_step(self) -> int:
+        """Periods from one year-over-year growth of the mean to the next."""
+        span = self.definition.mean_yoy_from
+        return span.grain.per_year if span is not None and self.definition.mean_yoy_step == "year" else 1
 
     def take_base(self, page: Page) -> bool:
         """Take the base period's totals anew; whether the divisor of any leaf changed."""
-        amount = page.amounts[:, self.layout.total].astype(np.float64)
-        usable = amount != 0  # without a cell it is 0, too
-        before, self.base = self.base, Base(amount, usable)
-        same = (usable == before.usable) & (~usable | (amount == before.amount))
+        total = slice(self.layout.total, self.layout.size)
+        before = self.base
+        self.base = base_of(
+            self.definition.leaves, self.definition.columns, page.amounts[:, total], page.cells[:, total] > 0
+        )
+        same = (self.base.usable == before.usable) & (self.base.amount == before.amount)
         return not same.all()
+
+    def populations(self, period: Period) -> Populations:
+        """What the relative leaves of a period compare with."""
+        found = self._populations.get(period)
+        if found is None:
+            found = Populations(self.definition.leaves, self.definition.columns, self.layout.n_cities)
+            self._populations[period] = found
+        return found
 
     def measure(self, sheet: Sheet, outline: Outline, places: Places) -> Growth:
         """The measure of a ranking at some places, and why it is missing."""
         ranking, rows = outline.ranking, outline.row[places]
+        if not ranking.plain:
+            compute = MEASURES[ranking.measure].compute
+            assert compute is not None  # only plain measures have none
+            return compute(View(self, sheet, outline, places))
         node = self.definition.tree.number_of[ranking.node]
         if ranking.measure == "value":
             return Growth(sheet.values[node, rows], sheet.why[node, rows])

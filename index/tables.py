@@ -25,6 +25,7 @@ Reasons = NDArray[np.int8]
 # Ranking afresh costs about as much as 24 + places/48 single moves (measured at 351 and 40,000 cities).
 _FEW, _FRACTION = 24, 48
 _UNKNOWN = int(Reason.UNKNOWN)
+_GREATEST = np.finfo(np.float64).max
 
 
 class TableMove(NamedTuple):
@@ -83,8 +84,12 @@ class Tables:
         return self._ranks
 
     def _keys(self, values: Floats) -> Floats:
-        decimals = self.outline.ranking.rank_decimals
-        return values if decimals is None else np.rint(values * 10.0**decimals)
+        """What is ranked, the greatest first: values, or rounded ones; of a rising order with the other sign."""
+        decimals, rising = self.outline.ranking.rank_decimals, self.outline.ranking.rising
+        if decimals is not None:
+            with np.errstate(over="ignore"):  # an infinite key would look like a missing one
+                values = np.clip(np.rint(values * 10.0**decimals), -_GREATEST, _GREATEST)
+        return -values if rising else values
 
     def _move(self, places: Places, old: Floats, values: Floats) -> list[TableMove]:
         """A few moved places, one scope after the other."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.cube import Page
+from index.cube import Cube, Page
 from index.days import Prefix
 from index.growth import Floats, Growth, ratio
 from index.layout import Rows
@@ -22,7 +22,7 @@ Bools = NDArray[np.bool_]
 
 
 class ToDate(NamedTuple):
-    """What the values to date of some rows of a period follow from; columns [leaves, n]."""
+    """What the values to date of some rows of a period follow from; [columns, n]."""
 
     amounts: NDArray[np.int64]
     present: Bools
@@ -40,17 +40,18 @@ def days_to_compare(period: Period, first_incomplete_day: int | None) -> int:
     return max(0, min(complete, period.predecessor.n_days))
 
 
-def to_date_of(page: Page, prefix: Prefix, is_flow: Bools, rows: Rows) -> ToDate:
-    """Amounts and presence to date of the rows of a page, with `prefix` over its first n' days."""
-    amounts = page.amounts.take(rows, axis=1)
+def to_date_of(page: Page, prefix: Prefix, cube: Cube, used: Bools, rows: Rows) -> ToDate:
+    """Amounts and presence to date of the rows of a page, with `prefix` over its first n' days.
+
+    `used`: bool[columns], those that scores are made of. A flow that is no day column (one industry) has no days.
+    """
+    amounts, dated = page.amounts.take(rows, axis=1), np.zeros((len(used), len(rows)), np.int64)
     present = page.cells.take(rows, axis=1) > 0
-    flow = is_flow[:, None]
-    differs = (amounts != page.dated.take(rows, axis=1)) & present & flow
-    undated = np.zeros(len(rows), np.bool_)
-    for leaf in range(len(is_flow)):
-        undated |= differs[leaf]
-    amounts = np.where(flow, prefix.amounts.take(rows, axis=1), amounts)
-    present = np.where(flow, prefix.cells.take(rows, axis=1) > 0, present)
+    dated[cube.day_columns] = page.dated.take(rows, axis=1)
+    undated = ((amounts != dated) & present & (cube.is_flow & used)[:, None]).any(axis=0)
+    amounts[cube.is_flow], present[cube.is_flow] = 0, False
+    amounts[cube.day_columns] = prefix.amounts.take(rows, axis=1)
+    present[cube.day_columns] = prefix.cells.take(rows, axis=1) > 0
     return ToDate(amounts, present, undated)
 
 
@@ -70,10 +71,11 @@ def growth_to_date(
     return growth
 
 
-def no_growth_to_date(value: Floats, is_open: bool, n_days: int) -> Growth:
-    """Of rows of a closed period, of an open one without a complete day, or of one whose predecessor has no values at
-    all.
-    """
-    reason = Reason.CLOSED if not is_open else Reason.NO_COMPLETE_DAY if n_days == 0 else Reason.NO_PREDECESSOR
+def no_growth_to_date(value: Floats, is_open: bool, n_days: int, relative: bool) -> Growth:
+    """Of rows of a closed period, of a relative system, of an open period without a complete day, or of one whose
+    predecessor has no values at all."""
+    reason = Reason.NO_COMPLETE_DAY if n_days == 0 else Reason.NO_PREDECESSOR
+    if not is_open or relative:
+        reason = Reason.RELATIVE if is_open else Reason.CLOSED
     why = np.where(np.isnan(value), Reason.NO_VALUE, reason).astype(np.int8)
     return Growth(np.full(value.shape, np.nan), why)

@@ -60,12 +60,13 @@ class RankingDelta(_Message):
 
 
 class Rows(msgspec.Struct, gc=False):
-    """Columns of a table, by rank, then entity code."""
+    """Columns of a table, by rank, then code. `change_year` is empty in tables written before there was one."""
 
     entity: list[str]
     rank: list[int]
     value: list[float]
     change: list[int | None]
+    change_year: list[int | None] = []
 
 
 class LeftOut(msgspec.Struct, gc=False):
@@ -113,6 +114,71 @@ class Revision(_Message):
     tables: int
 
 
+class Intervals(msgspec.Struct, gc=False):
+    """Columns of a table, by rank, then entity code: the rank, and the least and the greatest within the level."""
+
+    entity: list[str]
+    rank: list[int]
+    rank_low: list[int]
+    rank_high: list[int]
+
+
+class RobustTable(_Message):
+    """`robustness`: how far the ranks of one table hang on the experts; `revision` is the one whose values it took."""
+
+    system: str
+    ranking: str
+    period: str
+    scope: str | None
+    revision: int
+    definition: int
+    draws: int
+    seed: int
+    level: float
+    rows: Intervals
+
+
+class EditionTable(msgspec.Struct, kw_only=True, gc=False):
+    """One table of an edition: as on `rankings`, `revision` that of its last publication."""
+
+    ranking: str
+    period: str
+    scope: str | None
+    revision: int
+    measure: str
+    node: str
+    rows: Rows
+    left_out: LeftOut
+
+
+class EditionValues(msgspec.Struct, gc=False):
+    """Columns of what was published of each entity, by its code: status, value of the root, coverage."""
+
+    entity: list[str]
+    status: list[str]
+    value: list[float | None]
+    coverage: list[float]
+
+
+class Edition(_Message):
+    """`editions`: the tables and values of one period as they stood at `revision`, under a name, for ever."""
+
+    system: str
+    name: str
+    period: str
+    revision: int
+    definition: int
+    catalogue: int
+    offsets: dict[str, int]
+    watermark: int | None
+    author: str
+    reason: str
+    at: str
+    corrects: str | None
+    tables: list[EditionTable]
+    values: EditionValues
+
+
 class ControlVersion(_Message):
     """`control`, key `system/version`: one definition."""
 
@@ -140,7 +206,7 @@ encode = msgspec.json.Encoder().encode
 # Made here, once, by one thread: msgspec 0.22 lets a second thread see a type's decoder half built, and crashes.
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (IndexUpdate, RankingDelta, RankingTable, Revision, ControlVersion, ControlActive)
+    for kind in (IndexUpdate, RankingDelta, RankingTable, Revision, ControlVersion, ControlActive, RobustTable, Edition)
 }
 
 

@@ -3,7 +3,9 @@
 A test that uses `servers`, `kafka` or `redis_url` is marked `servers` by itself; `pytest -m "not servers"` is pure.
 """
 
+import os
 import random
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from workers.local import Servers
 from workers.local.servers import to_stderr
+from workers.settings import REPOSITORY
 
 # deadline: a shared 2-core machine stalls now and then, and how long an example takes proves nothing
 hypothesis.settings.register_profile("tidewatch", print_blob=True, derandomize=False, deadline=None)
@@ -21,9 +24,19 @@ hypothesis.settings.load_profile("tidewatch")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the seed here unless it was given, so that the header can name it: --hypothesis-seed=N repeats the run."""
+    """Choose the seed here unless it was given, so that the header can name it: --hypothesis-seed=N repeats the run.
+
+    And let every process of a test run one system, dti-2023, unless the test names a folder: what the spine's tests
+    prove does not hang on how many systems run, and eight of them take eight times as long.
+    """
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+
+
+    one_system = Path(tempfile.mkdtemp(prefix="tidewatch-one-system-"))
+    shutil.copy(REPOSITORY / "systems" / "dti-2023.toml", one_system)
+    os.environ["TIDEWATCH_SYSTEMS"] = str(one_system)
+    config.add_cleanup(lambda: shutil.rmtree(one_system, ignore_errors=True))
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -12,12 +12,18 @@ from index.board import Board
 from index.catalogue import Catalogue
 from index.definition import Definition
 from index.diff import Diff, TableKey
+from index.measures.table import MEASURES, Asks
 from stream.messages import SCHEMA, RankingTable, Revision, encode
 from stream.publisher import Record
 from stream.topics import DELTAS, RANKINGS, REVISIONS, UPDATES
 from workers.hub import Cut
 
 Source = tuple[Definition, Catalogue]  # what a board is made from
+
+# What of a definition decides which rows its tables have, and what they measure of given values.
+_SAME = (
+    "rankings", "groups", "nation", "grains", "grades", "mergers", "mean_yoy_from", "mean_yoy_step",
+)  # fmt: skip
 
 # Keys of `revisions` are a ring: this many of the newest are kept.
 RING = 1000
@@ -103,10 +109,10 @@ def stale_tables(board: Board, published: dict[str, RankingTable], system: str) 
 
 def same_tables(old: Source, new: Source) -> bool:
     """Whether both make the same tables of the same rows: then the deltas go on from what the older one published."""
-    return old[1].digest == new[1].digest and all(
-        getattr(old[0], name) == getattr(new[0], name)
-        for name in ("rankings", "groups", "nation", "grains", "mean_yoy_from")
+    same_tree = old[0].tree == new[0].tree or not any(
+        Asks.TREE in MEASURES[ranking.measure].asks for ranking in new[0].rankings
     )
+    return old[1].digest == new[1].digest and same_tree and all(getattr(old[0], n) == getattr(new[0], n) for n in _SAME)
 
 
 def anew(board: Board, gone: Iterable[str]) -> list[dict[str, Any]]:

@@ -1,11 +1,11 @@
-"""Makes entities.csv and members.csv of this folder from the published lists in `source/` and from tiers.csv.
+"""Makes entities.csv and members.csv of this folder from the published lists in `source/`, former.csv and tiers.csv.
 
     python systems/catalogue/build.py            write the two files
     python systems/catalogue/build.py --check    exit 1 if what is there differs from what would be written
 
 Nothing is read from outside this folder, so the catalogue can be rebuilt from a clone. The result is a pure function
 of the inputs: rows stand in the order of the city codes, groups in the order city, province, region, region3,
-agglomeration, tier, nation.
+agglomeration, tier, nation, h3c-agglomeration, core, circle, cluster.
 """
 
 from __future__ import annotations
@@ -27,6 +27,19 @@ REGION_NAMES = {
     "northeast": ("东北", "Northeast"),
 }
 REGION3_OF_NORTHEAST = {"210000": "east", "220000": "central", "230000": "central"}
+
+# Kind of group -> the scheme of agglomerations.csv, and which of its agglomerations (none named: all of them).
+BLOCS: dict[str, tuple[str, frozenset[str]]] = {
+    "agglomeration": ("tencent-11", frozenset()),
+    "h3c-agglomeration": ("h3c-2023", frozenset()),
+    # The four that DEI-2023 calls core; their members are those of its appendix.
+    "core": ("h3c-2023", frozenset({"京津冀", "长三角", "粤港澳大湾区", "成渝"})),
+    # The one of its 20 metropolitan circles whose members that appendix gives.
+    "circle": ("h3c-2023", frozenset({"武汉都市圈"})),
+    # The three of cw-2023; its G60 corridor lies inside one of them.
+    "cluster": ("cw-2023", frozenset({"京津冀", "长三角", "粤港澳大湾区"})),
+}
+OUTSIDE = {"810000", "820000"}  # Hong Kong and Macao: listed as members, assessed by no report
 
 TIERS = {
     "1": ("一线城市", "First-line cities"),
@@ -50,14 +63,15 @@ def slug(name_en: str) -> str:
 
 def build(folder: Path) -> dict[str, str]:
     """The texts of entities.csv and members.csv. Raises ValueError when the inputs contradict each other."""
-    cities = sorted(
-        (row for row in read(folder / "source" / "cities.csv") if row["frame351"] == "1"), key=lambda row: row["code"]
-    )
+    present = [row for row in read(folder / "source" / "cities.csv") if row["frame351"] == "1"]
+    cities = sorted(present + read(folder / "former.csv"), key=lambda row: row["code"])
     codes = {row["code"] for row in cities}
-    blocs = [row for row in read(folder / "source" / "agglomerations.csv") if row["scheme"] == "tencent-11"]
+    blocs = [row for row in read(folder / "source" / "agglomerations.csv") if row["city_code"] not in OUTSIDE]
     tiers = {row["city"]: row["tier"] for row in read(folder / "tiers.csv")}
     if outside := {row["city_code"] for row in blocs} - codes:
         raise ValueError(f"agglomerations.csv: cities outside the frame: {sorted(outside)}")
+    if former := {row["code"] for row in read(folder / "mergers.csv")} - codes:
+        raise ValueError(f"mergers.csv: no cities of the catalogue: {sorted(former)}; add them to former.csv")
     if tiers.keys() != codes:
         raise ValueError(f"tiers.csv: not exactly the {len(codes)} cities: {sorted(tiers.keys() ^ codes)}")
 
@@ -80,16 +94,20 @@ def build(folder: Path) -> dict[str, str]:
     for region in ("east", "central", "west"):
         inside = [row["code"] for row in cities if _region3(row) == region]
         group(f"region3:{region}", "region3", *REGION_NAMES[region]).extend(inside)
-    for row in blocs:
-        group(
-            f"agglomeration:{slug(row['agglomeration_en'])}",
-            "agglomeration",
-            row["agglomeration"],
-            row["agglomeration_en"],
-        ).append(row["city_code"])
+
+    def blocs_of(kind: str) -> None:
+        scheme, names = BLOCS[kind]
+        for row in blocs:
+            if row["scheme"] == scheme and (not names or row["agglomeration"] in names):
+                code = f"{kind}:{slug(row['agglomeration_en'])}"
+                group(code, kind, row["agglomeration"], row["agglomeration_en"]).append(row["city_code"])
+
+    blocs_of("agglomeration")
     for tier, names in TIERS.items():
         group(f"tier:{tier}", "tier", *names).extend(row["code"] for row in cities if tiers[row["code"]] == tier)
     group("nation:CN", "nation", "全国", "Nation").extend(row["code"] for row in cities)
+    for kind in ("h3c-agglomeration", "core", "circle", "cluster"):
+        blocs_of(kind)
     return {
         "entities.csv": _text(("code", "kind", "name", "name_en"), entities),
         "members.csv": _text(

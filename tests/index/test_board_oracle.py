@@ -167,7 +167,7 @@ def check(engine: Engine, consumer: Consumer, restarted: bool = False) -> None:
     assert {(k.ranking, k.period, k.scope) for k in engine.board.table_keys()} == answer.tables.keys()
     for key, table in consumer.tables.items():
         empty = {
-            "rows": {c: [] for c in ("entity", "rank", "value", "change")},
+            "rows": {c: [] for c in ("entity", "rank", "value", "change", "change_year")},
             "left_out": {"entity": [], "reason": []},
         }
         want = answer.tables.get(tuple(key), empty)

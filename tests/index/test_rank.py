@@ -11,6 +11,7 @@ from index.outline import Outline
 from index.rank import RankTable, rank_all
 from index.rankings import Ranking
 from index.tables import Tables, optional
+from index.tree import Node, Tree
 from tests.index.worlds import catalogue
 
 KEYS = st.one_of(st.none(), st.sampled_from([0.0, -0.0, 1.0, 2.0, -1.0, 1e300]), st.floats(-9, 9))
@@ -81,10 +82,18 @@ CATALOGUE = catalogue(
 )
 
 
-@given(st.randoms(use_true_random=False), st.sampled_from([None, 0, 1]), st.booleans(), st.integers(1, 30))
-def test_few_moves_and_ranking_afresh_say_the_same(random: object, decimals: int | None, scoped: bool, n: int) -> None:
-    ranking = Ranking("r", "city", "index", "value", (), "g" if scoped else None, decimals)
-    outline = Outline(ranking, Layout(CATALOGUE, ("g",)), None)
+@given(
+    st.randoms(use_true_random=False),
+    st.sampled_from([None, 0, 1]),
+    st.booleans(),
+    st.sampled_from(["falling", "rising"]),
+    st.integers(1, 30),
+)
+def test_few_moves_and_ranking_afresh_say_the_same(
+    random: object, decimals: int | None, scoped: bool, order: str, n: int
+) -> None:
+    ranking = Ranking("r", "city", "index", "value", (), "g" if scoped else None, decimals, order)
+    outline = Outline(ranking, Layout(CATALOGUE, ("g",)), None, Tree((Node("index"),), ()))
     few, many = Tables(outline), Tables(outline)
     for _ in range(4):
         rows = np.array(sorted(random.sample(range(30), n)))  # type: ignore[attr-defined]
@@ -102,6 +111,25 @@ def test_few_moves_and_ranking_afresh_say_the_same(random: object, decimals: int
             )  # fmt: skip
             assert one.ranked == other.ranked or one.shifted != other.shifted
         assert few.ranks().rank.tolist() == many.ranks().rank.tolist()
+        if not scoped:
+            sign, keys = -1.0 if order == "rising" else 1.0, optional(few.values)
+            rounded = [None if k is None else sign * (k if decimals is None else round(k, decimals)) for k in keys]
+            assert [rank or None for rank in few.ranks().rank.tolist()] == counted(rounded)
+
+
+def test_a_rising_order_by_hand() -> None:
+    """The least first; rounded to whole numbers, 1.4 and 1.2 tie; keys beyond the range of a double are not missing."""
+    layout, tree = Layout(CATALOGUE, ("g",)), Tree((Node("index"),), ())
+    ranking = Ranking("r", "city", "index", "value", (), None, 0, "rising")
+    tables = Tables(Outline(ranking, layout, None, tree))
+    values = np.full(30, np.nan)
+    values[:4] = [3.0, 1.4, 1.2, 2.0]
+    tables.update(np.arange(30), values, np.zeros(30, np.int8))
+    assert tables.ranks().rank[:5].tolist() == [4, 1, 1, 3, 0]
+    far = Tables(Outline(Ranking("r", "city", "index", "value", (), None, 12, "rising"), layout, None, tree))
+    values[:4] = [1e300, 1.0, -1e300, 2.0]
+    far.update(np.arange(30), values, np.zeros(30, np.int8))
+    assert far.ranks().rank[:5].tolist() == [4, 2, 1, 3, 0]
 
 
 def test_optional() -> None:

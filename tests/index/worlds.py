@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from index.board import Board
-from index.catalogue import Catalogue, Entity, Indicator, Industry, Limits
+from index.catalogue import Catalogue, Entity, Indicator, Industry, Limits, Merger
 from index.cells import CellStore, Partition
 from index.definition import Definition
 from tests.index.oracle import Event, World, own_period
@@ -31,6 +31,7 @@ def catalogue(
     base_kind: str = "city",
     timezone: str = "Asia/Shanghai",
     indicators: dict[str, tuple[str, str]] = INDICATORS,
+    mergers: Sequence[tuple[str, str, str]] = (),
 ) -> Catalogue:
     return Catalogue(
         name="test",
@@ -44,6 +45,7 @@ def catalogue(
         members={g: tuple(m) for g, (_, m) in groups.items()},
         indicators=tuple(Indicator(code, code, "", kind, "x", 2, set_) for code, (kind, set_) in indicators.items()),
         industries=(Industry("trade", "retail", "Retail"), Industry("trade", "food", "Food")),
+        mergers=tuple(Merger(*line) for line in mergers),
     ).checked("test")
 
 
@@ -90,14 +92,30 @@ def toml(world: World, version: int = 1) -> str:
         return repr(value).replace("'", '"') if isinstance(value, str) else repr(value)
 
     lines = ['system = "test"', f"version = {version}", 'title = "Test"']
-    for key in ("base", "scale", "grains", "nation", "grace_s", "renormalise", "min_coverage", "mean_yoy_from"):
+    for key in ("base", "scale", "grains", "nation", "grace_s", "renormalise", "min_coverage", "mean_yoy_from",
+                "mean_yoy_step", "normalise", "group_rule"):  # fmt: skip
         if getattr(world, key) is not None:
             lines.append(f"{key} = {write(getattr(world, key))}")
     lines.append(f"groups = {write(world.kinds)}")
+    lines.append(f"mergers = {write(world.merger_rule)}")
+    made = {industry for _, only, _ in world.families.values() for industry in only}
     for node, children in world.tree.items():
+        if node in made:
+            continue
         lines.append("[tree]" if node == "index" else f'[tree."{node}"]')
+        if node in world.families:
+            which, only, children = world.families[node]
+            lines += [f"industries = {write(which)}", f"only = {write(only)}"]
         lines.append(f"children = {write([c for c, _ in children])}")
+        if world.aggregates.get(node) == "sum" and node not in world.families:
+            lines.append('aggregate = "sum"')
+            continue
         lines.append(f"weights = {write([w for _, w in children])}")
+        if node in world.aggregates and node not in world.families:
+            lines.append(f"aggregate = {write(world.aggregates[node])}")
+    for leaf, options in world.options.items():
+        lines.append(f'[indicator."{leaf}"]')
+        lines += [f"{key} = {write(value)}" for key, value in options.items()]
     for ranking in world.rankings:
         lines.append("[[ranking]]")
         lines += [f"{key} = {write(value)}" for key, value in ranking.items()]
@@ -151,7 +169,7 @@ class Engine:
 
     def __init__(self, world: World, catalogue_: Catalogue | None = None) -> None:
         self.world = world
-        self.catalogue = catalogue_ or catalogue()
+        self.catalogue = catalogue_ or catalogue(mergers=world.mergers)
         self.definition = Definition.parse(toml(world), self.catalogue)
         self.ledger = Ledger(world.stocks)
         self.store = CellStore(self.catalogue)

@@ -4,6 +4,7 @@ On a real Kafka and a real Redis, workers as processes of their own, while a fee
 see tests/workers/faults.py.
 """
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,7 +72,8 @@ def of_each_indicator(city: str, catalogue: Catalogue) -> list[dict[str, Any]]:
     """One event of each indicator."""
     return [
         {
-            **{"source": "by-hand", "seq": seq, "city": city, "indicator": indicator.code, "op": "add", "value": 1000},
+            **{"source": "by-hand", "seq": seq, "city": city, "indicator": indicator.code, "value": 1000},
+            **{"op": "add" if indicator.kind == "flow" else "set"},
             **{"industry": catalogue.industry_codes[seq][0], "at": "2021-02-01T08:00:00+08:00"},
         }
         for seq, indicator in enumerate(catalogue.indicators)
@@ -104,7 +106,7 @@ def test_new_catalogue_in_mid_stream(trial: Trial) -> None:
 def define(trial: Trial, version: int, change: Callable[[str], str]) -> None:
     """Put a changed definition in force."""
     text = (trial.settings.systems / f"{SYSTEM}.toml").read_text(encoding="utf-8")
-    changed = change(text.replace("version = 1", f"version = {version}", 1))
+    changed = change(re.sub(r"^version = \d+$", f"version = {version}", text, count=1, flags=re.MULTILINE))
     assert changed != text
     publish_definition(
         trial.servers.kafka,
@@ -120,25 +122,26 @@ def test_new_definitions_in_mid_stream(trial: Trial) -> None:
     trial.flows()
 
     # other weights
-    define(trial, 2, lambda text: text.replace("[4, 5, 4]", "[1, 5, 5]", 1))
-    until_defined(trial, 2)
+    first = trial.watcher.revisions[-1]["definition"]
+    define(trial, 12, lambda text: text.replace("[4, 5, 4]", "[1, 5, 5]", 1))
+    until_defined(trial, 12)
     # no TOML; an indicator that the catalogue does not know
-    for version, change in ((3, lambda text: text + "]"), (4, lambda text: text.replace("dti.cloud", "dti.none"))):
+    for version, change in ((13, lambda text: text + "]"), (14, lambda text: text.replace("dti.cloud", "dti.none"))):
         define(trial, version, change)
         trial.until_log(worker, f"control {SYSTEM}/{version}:")
         trial.flows()
     # one ranking under another name, one by another measure: the deltas begin those anew
-    define(trial, 5, lambda text: by_share(text.replace('name = "tiers"\n', 'name = "tiers-2"\n', 1)))
-    until_defined(trial, 5)
+    define(trial, 15, lambda text: by_share(text.replace('name = "tiers"\n', 'name = "tiers-2"\n', 1)))
+    until_defined(trial, 15)
     # while nobody runs it
     trial.workers(ingest=1, index=0)
-    define(trial, 6, by_share)
+    define(trial, 16, by_share)
     trial.workers(ingest=1, index=1)
     trial.flows()
     trial.settle()
     found = [(each["definition"], each["reason"]) for each in trial.watcher.revisions]
-    assert [version for version, reason in found if reason == "definition"] == [2, 5, 6]
-    assert {version for version, _ in found} == {1, 2, 5, 6}
+    assert [version for version, reason in found if reason == "definition"] == [12, 15, 16]
+    assert {version for version, _ in found} == {first, 12, 15, 16}
 
 
 def by_share(text: str) -> str:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from index.catalogue import Catalogue
 
+Ints = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Frame:
     """`codes[i]` is the code of city i; `groups[code]` the positions of its members; `at[name]` a city's position.
 
-    `kinds[kind]` lists the codes of that kind's entities.
+    `kinds[kind]` lists the codes of that kind's entities. Cities that were merged into others are in none of these.
     """
 
     codes: list[str]
@@ -24,11 +26,18 @@ class Frame:
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> Frame:
-        """Positions are those of `catalogue.cities`."""
+        """Positions are those of `catalogue.cities` without the merged ones."""
+        merged = {line.code for line in catalogue.mergers}
+        codes = [code for code in catalogue.cities if code not in merged]
+        position = {code: i for i, code in enumerate(codes)}
         kinds: dict[str, list[str]] = {}
         for entity in catalogue.entities:
-            kinds.setdefault(entity.kind, []).append(entity.code)
-        names = {catalogue.name_of(code): i for i, code in enumerate(catalogue.cities)}
-        groups = [code for kind, codes in kinds.items() if kind != catalogue.base_kind for code in codes]
-        members = {code: np.asarray(catalogue.members_of(code), dtype=np.int64) for code in groups}
-        return cls(list(catalogue.cities), names, members, kinds)
+            if entity.code not in merged:
+                kinds.setdefault(entity.kind, []).append(entity.code)
+        names = {catalogue.name_of(code): i for code, i in position.items()}
+        groups = [code for kind, inside in kinds.items() if kind != catalogue.base_kind for code in inside]
+        members = {
+            code: np.array(sorted(position[m] for m in catalogue.members[code] if m not in merged), dtype=np.int64)
+            for code in groups
+        }
+        return cls(codes, names, members, kinds)
