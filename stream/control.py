@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException, Producer
 
-from stream.errors import UnreachableError
+from stream.errors import OvertakenError, UnreachableError
 from stream.messages import ControlActive, ControlVersion, decode_message, encode
+from stream.publisher import Record
 from stream.tail import high_watermarks, read_to
 from stream.topics import CONTROL, client_options, partition_of
+from stream.turn import Turn
 
 
 @dataclass(slots=True)
@@ -43,6 +45,37 @@ def read_control(
             version = decode_message(ControlVersion, value, f"{CONTROL} {key.decode()}")
             control.versions[version.version] = version
     return out
+
+
+def read_system(address: str, system: str, options: Mapping[str, object] | None = None) -> SystemControl:
+    """What `control` says of one system; empty where it knows none. Errors: as `read_control`."""
+    return read_control(address, [partition_of(system)], options).get(system, SystemControl())
+
+
+def change_control(
+    address: str,
+    system: str,
+    decide: Callable[[SystemControl], tuple[ControlVersion | None, ControlActive]],
+    options: Mapping[str, object] | None = None,
+) -> ControlActive:
+    """Put a version of `system` in force as `decide` says, who is told what is known: (a new version or None, active).
+
+    Check and write are one step: of two at the same time the later one decides and the earlier one gets an error.
+    What `decide` raises passes through, and nothing is written. Blocking. Errors: OvertakenError, UnreachableError
+    (outcome unknown: look), MessageError.
+    """
+    turn = Turn(address, f"{system}/control", options)
+    version, active = decide(read_system(address, system, options))
+    records = [] if version is None else [Record(CONTROL, f"{system}/{version.version}", encode(version))]
+    records.append(Record(CONTROL, f"{system}/active", encode(active)))
+    try:
+        turn.commit(records, partition_of(system))
+    except OvertakenError:
+        # Whoever came later may have found our transaction committed already, only its answer was lost.
+        known = read_system(address, system, options)
+        if known.active != active and (version is None or known.versions.get(version.version) != version):
+            raise
+    return active
 
 
 def publish_definition(

@@ -3,6 +3,7 @@
 StreamError
 ├── UnreachableError     Kafka does not answer: wait and try again
 ├── PublisherFenced      another index worker took the system over: reconcile if still assigned, else stop
+├── OvertakenError       somebody else did the same at the same time: look what stands now, and decide anew
 ├── RetentionError       the log no longer holds an offset that is needed: stop, a person decides
 └── MessageError         a message of ours cannot be read (newer schema, foreign writer): stop, a person looks
 """
@@ -20,6 +21,10 @@ class UnreachableError(StreamError):
 
 class PublisherFenced(StreamError):
     """A newer producer with this transactional id exists: what was under way is not committed."""
+
+
+class OvertakenError(StreamError):
+    """Another command took the same turn later: what this one was about to write is not committed."""
 
 
 class RetentionError(StreamError):

@@ -31,6 +31,17 @@ class Record(NamedTuple):
     value: bytes | None
 
 
+def refusal(failure: KafkaException, what: str, fenced: StreamError) -> StreamError:
+    """What a failed call of a transactional producer means: `fenced`, UnreachableError (try again) or StreamError."""
+    error: KafkaError = failure.args[0]
+    code = error.code()
+    if code in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED):
+        return fenced
+    if error.retriable() or code in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+        return UnreachableError(f"{what}: Kafka did not finish in time: {error.str()}")
+    return StreamError(f"{what}: transaction refused: {error.str()}")
+
+
 class Publisher:
     """Publishes the revisions of `system`. Use: `await initialise()`, then `await publish(records)` once a revision."""
 
@@ -89,17 +100,8 @@ class Publisher:
         try:
             await loop.run_in_executor(self._pool, do)  # type: ignore[arg-type]
         except KafkaException as failure:
-            error: KafkaError = failure.args[0]
-            code = error.code()
-            if code in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED):
-                raise PublisherFenced(f"system {self.system}: another index worker publishes it now") from None
-            if error.retriable() or code in (
-                KafkaError._TIMED_OUT,
-                KafkaError._TRANSPORT,
-                KafkaError._ALL_BROKERS_DOWN,
-            ):
-                raise UnreachableError(f"system {self.system}: Kafka did not finish in time: {error.str()}") from None
-            raise StreamError(f"system {self.system}: transaction refused: {error.str()}") from None
+            fenced = PublisherFenced(f"system {self.system}: another index worker publishes it now")
+            raise refusal(failure, f"system {self.system}", fenced) from None
         except BufferError:
             raise UnreachableError(f"system {self.system}: the send queue stays full, Kafka does not take it") from None
 

@@ -24,12 +24,17 @@ DELTAS = "ranking-deltas"
 RANKINGS = "rankings"
 REVISIONS = "revisions"
 OUTPUTS = (UPDATES, DELTAS, RANKINGS, REVISIONS)
+EDITIONS = "editions"  # written by `tidewatch edition`, not by revisions
+ROBUSTNESS = "robustness"  # computed after revisions, in no transaction of theirs
 
 # Of `control` and every output: how far systems can be spread over index workers.
 SYSTEM_PARTITIONS = 4
 # The largest message that the log takes: above the catalogue's `message_bytes` (16 MiB), so that one that is too large
 # is seen and dead-lettered; the dead letter itself has headers besides.
 EVENT_BYTES, LETTER_BYTES = 24 << 20, 25 << 20
+# A whole report in one message: every table of a period and every value. Some 40 bytes a row: 1 MB for 74 rankings of
+# 351 cities.
+EDITION_BYTES = EVENT_BYTES
 # A broker that says nothing for so long is away: whoever can wait does so where it is seen (`workers.retry`).
 ANSWER_S = 5.0
 DAY_MS = 86_400_000
@@ -75,6 +80,9 @@ def all_topics(partitions: int) -> list[Topic]:
         Topic(DELTAS, SYSTEM_PARTITIONS, {"retention.ms": str(7 * DAY_MS)}),
         Topic(RANKINGS, SYSTEM_PARTITIONS, _compacted()),
         Topic(REVISIONS, SYSTEM_PARTITIONS, _compacted(16 << 20)),
+        # Keys are distinct and no tombstone is ever written: compaction removes no edition.
+        Topic(EDITIONS, SYSTEM_PARTITIONS, {**_compacted(), "max.message.bytes": str(EDITION_BYTES)}),
+        Topic(ROBUSTNESS, SYSTEM_PARTITIONS, _compacted()),
     ]
 
 

@@ -1,0 +1,46 @@
+"""The catalogue that the index workers judge definitions by: the newest that the partitions in Redis hold."""
+
+from __future__ import annotations
+
+import asyncio
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from redis.exceptions import RedisError
+
+from index.catalogue import Catalogue
+from state.keys import CATALOGUE, key
+from stream.catalogue_log import parsed_catalogue
+from stream.errors import UnreachableError
+from stream.topics import ANSWER_S, EVENTS, client_options
+from workers.connect import make_redis
+from workers.settings import Settings
+
+
+def catalogue_in_redis(settings: Settings) -> Catalogue:
+    """The newest one that any partition has in force. Blocking.
+
+    Errors: UnreachableError where Kafka or Redis does not answer, or no ingest worker has stored a catalogue yet.
+    """
+    try:
+        admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
+        partitions = sorted(admin.list_topics(EVENTS, timeout=ANSWER_S).topics[EVENTS].partitions)
+    except KafkaException as error:
+        raise UnreachableError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from None
+    try:
+        held = asyncio.run(_held(settings.redis, partitions))
+    except (RedisError, OSError) as error:
+        raise UnreachableError(f"Redis does not answer: {error}") from None
+    found = [parsed_catalogue(text) for text in set(held)]
+    if not found:
+        raise UnreachableError("no partition has a catalogue in Redis yet: is an ingest worker running?")
+    return max(found, key=lambda catalogue: catalogue.version)
+
+
+async def _held(url: str, partitions: list[int]) -> list[bytes]:
+    redis = make_redis(url)
+    try:
+        texts = [await redis.get(key(partition, CATALOGUE)) for partition in partitions]
+    finally:
+        await redis.aclose()
+    return [text.encode() for text in texts if text]
