@@ -13,12 +13,14 @@ from redis.asyncio import Redis
 from state.flush import FlushBatch, flush
 from state.keys import Offset, Partition, Token
 from state.ownership import acquire
-from stream.topics import EVENTS, SYSTEM_PARTITIONS, UPDATES
+from stream.topics import EVENTS, RANKINGS, SYSTEM_PARTITIONS, UPDATES
 from tests.waiting import eventually
 from tests.workers.faults import PARTITIONS, SYSTEM, Trial
 from tests.workers.watcher import REST_S
 from workers.local import Servers
-from workers.verify import Report, verify
+from workers.verify import Report, verify, verify_all
+from workers.verify.log import Log
+from workers.verify.published import read_published, read_revisions
 
 
 @pytest.fixture(scope="module")
@@ -133,24 +135,41 @@ def test_a_missing_event_and_a_doubled_one(run: Trial) -> None:
     run.watcher.check()
 
 
-def test_a_wrong_value_from_a_foreign_producer(run: Trial) -> None:
-    """Committed, of a revision that was, and wrong by the last bit. (The last test: the watcher keeps what it saw.)"""
+def send(run: Trial, topic: str, key: str, value: dict[str, Any]) -> None:
+    """Committed by somebody else, of a revision that was."""
     producer = Producer({"bootstrap.servers": run.servers.kafka, "transactional.id": "somebody-else"})
     producer.init_transactions(10)
+    producer.begin_transaction()
+    producer.produce(topic, json.dumps(value), f"{SYSTEM}/{key}", crc32(SYSTEM.encode()) % SYSTEM_PARTITIONS)
+    producer.commit_transaction(10)
 
-    def send(update: dict[str, Any]) -> None:
-        producer.begin_transaction()
-        key = f"{SYSTEM}/{update['entity']}/{update['period']}"
-        producer.produce(UPDATES, json.dumps(update), key, crc32(SYSTEM.encode()) % SYSTEM_PARTITIONS)
-        producer.commit_transaction(10)
 
+def test_a_wrong_value_from_a_foreign_producer(run: Trial) -> None:
+    """Wrong by the last bit. (One of the last tests: the watcher keeps what it saw.)"""
     update = run.random.choice([each for each in run.watcher.updates.values() if each["value"]])
     wrong = {**update, "value": float.fromhex("0x1.0000000000001p0") * update["value"]}
     assert wrong["value"] != update["value"]
-    send(wrong)
-    found = report(run)
-    send(update)
     where = f"{update['entity']}/{update['period']}"
+    send(run, UPDATES, where, wrong)
+    found = report(run)
+    send(run, UPDATES, where, update)
     assert {(each.kind, each.key) for each in found.differences} == {("value", where)}
     assert report(run).ok
     assert any(f"{UPDATES} {where}" in each for each in run.watcher.wrong)
+
+
+def test_a_wrong_table_from_a_foreign_producer(run: Trial) -> None:
+    """A rank, and the change from the year before, in the whole table of some ranking; `verify_all` finds it, too."""
+    log = Log(run.servers.kafka)
+    published = read_revisions(log, SYSTEM)
+    read_published(log, SYSTEM, published)
+    key, table = run.random.choice([each for each in published.tables.items() if len(each[1]["rows"]["rank"]) > 2])
+    where = "/".join(part for part in key if part is not None)
+    last = table["rows"]["entity"][-1]
+    for column, kind, named in (("rank", "rank", "rank"), ("change_year", "change", "change_year")):
+        numbers = [*table["rows"][column][:-1], (table["rows"][column][-1] or 0) + 1]
+        send(run, RANKINGS, where, {**table, "rows": {**table["rows"], column: numbers}})
+        [found] = verify_all(run.servers.kafka, run.servers.redis, rest_s=REST_S)
+        send(run, RANKINGS, where, table)
+        assert {(each.kind, each.key) for each in found.differences} == {(kind, f"{where} {last} {named}")}
+    assert report(run).ok

@@ -22,7 +22,7 @@ from stream.topics import CONTROL, DELTAS, EVENTS, RANKINGS, REVISIONS, UPDATES,
 from tests.workers.test_verify_data import catalogue, catalogue_record, us
 from workers.local import Servers
 from workers.local.servers import to_stderr
-from workers.verify import Report, VerifyError, verify
+from workers.verify import Report, VerifyError, total, verify, verify_all
 
 # index = 0.25 * pay + 0.75 * run
 DEFINITION = """
@@ -167,7 +167,8 @@ class World:
         # From nothing to c, a by revision 1; then b comes in between them.
         assert (entities, ranks) == (["b", "c", "a"], [1, 2, 3])
         first = {"entity": ["c", "a"], "was": [None, None], "rank": [1, 2], "value": values[1:]}
-        self.first_rows = {"entity": ["c", "a"], "rank": [1, 2], "value": values[1:], "change": [None, None]}
+        self.first_rows = {"entity": ["c", "a"], "rank": [1, 2], "value": values[1:], "change": [None] * 2}
+        self.first_rows["change_year"] = [None] * 2
         second = {"entity": ["b"], "was": [None], "rank": [1], "value": values[:1]}
         self.delta("cities", "2021Q2", None, 1, first, [])
         self.delta("cities", "2021Q2", None, 2, second, [[1, 2, 1]])
@@ -259,7 +260,8 @@ class World:
             "revision": 2,
             "measure": "value" if ranking == "cities" else "pop",
             "node": "index",
-            "rows": {**columns, **fault.pop("rows", {})},
+            # Both quarters are of one year: nothing was there a year before.
+            "rows": {**columns, "change_year": [None] * len(columns["entity"]), **fault.pop("rows", {})},
             "left_out": {"entity": left, "reason": reasons},
         }
         self.send(RANKINGS, "/".join(filter(None, (ranking, period, scope))), {**table, **fault})
@@ -426,9 +428,19 @@ TOPICS: list[tuple[str, Callable[[World], None], set[tuple[str, str]]]] = [
         {("change", "cities/2021Q2 c")},
     ),
     (
+        "wrong change from the year before",
+        lambda w: w.table("cities", "2021Q2", None, rows={"change_year": [None, 0, None]}),
+        {("change", "cities/2021Q2 c change_year")},
+    ),
+    (
         "left out for another reason",
         lambda w: w.table("within", "2021Q1", "area:ab", left_out={"entity": ["a", "b"], "reason": ["gap"] * 2}),
         {("left-out", "within/2021Q1/area:ab a"), ("left-out", "within/2021Q1/area:ab b")},
+    ),
+    (
+        "a column that is too short",
+        lambda w: w.table("cities", "2021Q2", None, rows={"rank": [1, 2]}),
+        {("table", "cities/2021Q2")},
     ),
     ("missing table", lambda w: w.send(RANKINGS, "cities/2021Q2", None), {("table", "cities/2021Q2")}),
     (
@@ -481,6 +493,32 @@ def test_a_missing_event_and_a_doubled_one(world: World) -> None:
         report = world.verify()
         assert report.ok == good
         assert good or {"cell", "day", "count", "value", "node", "growth", "rank", "delta"} == set(report.found)
+
+
+def test_all_systems_at_once(world: World) -> None:
+    """The log is read once; every system is judged at its own last revision, and by itself."""
+    behind = world.system
+    world.apply("b", "run/all", 6, "2021-04-07")
+    world.write()
+    world.publish()
+    world.update("c", "2021Q2", value=-1.0)
+    lines: list[str] = []
+    reports = verify_all(world.kafka, world.redis_url, [behind, world.system], rest_s=0, progress=lines.append)
+    assert [report.system for report in reports] == [behind, world.system]
+    assert reports[0].ok
+    assert found(reports[1]) == {("value", "c/2021Q2")}
+    assert reports[1].offsets[0] == reports[0].offsets[0] + 1
+    assert sum("reading Redis" in line for line in lines) == 1
+    summary = total(reports, 1.0)
+    assert (summary["ok"], summary["differences"]) == (False, 1)
+    assert [each["ok"] for each in summary["systems"]] == [True, False]
+
+
+def test_no_system_named_means_all_that_published(world: World) -> None:
+    systems = [report.system for report in verify_all(world.kafka, world.redis_url, rest_s=0)]
+    assert world.system in systems
+    assert systems == sorted(set(systems))
+    assert len(systems) > 1
 
 
 def test_redis_ahead_of_the_last_revision_is_no_difference(world: World) -> None:

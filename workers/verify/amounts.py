@@ -1,4 +1,4 @@
-"""Accepted events to integers: cells, day cells, and the amounts of a system (docs/formats.md section 3), in SQL.
+"""Accepted events to integers: cells and day cells at a cut (docs/formats.md section 3), in SQL.
 
 Integers are summed as HUGEINT, so nothing overflows. Tables (all in one in-memory DuckDB):
 
@@ -18,9 +18,6 @@ import duckdb
 import numpy as np
 
 from workers.verify.accept import COLUMNS, Accepted
-from workers.verify.catalogue import Catalogue
-from workers.verify.definition import Definition
-from workers.verify.periods import parse_period
 
 # A stock's greatest entry: `source` is compared by code point, which is how DuckDB compares UTF-8 text.
 GREATEST = "at_us DESC, source DESC, seq DESC"
@@ -109,60 +106,3 @@ def cells_at(con: duckdb.DuckDBPyConnection, suffix: str, cut: Mapping[int, int]
         SELECT d.partition, d.month, d.city, d.indicator, d.date, CAST(sum(e.s) AS HUGEINT) AS s
         FROM event e JOIN day d ON e.day = d.id JOIN cut USING (partition)
         WHERE e.position < cut.next GROUP BY ALL""")
-
-
-def amounts(con: duckdb.DuckDBPyConnection, suffix: str, definition: Definition, catalogue: Catalogue) -> None:
-    """Of the cells `cells_<suffix>`, tables for one system:
-
-    `member`(entity, city), a city being its own; `wanted`(indicator, industry, flow) of its leaves; `own`(period, city,
-    indicator, x) and `amount`(period, entity, indicator, x) for the periods of its grains, x as HUGEINT, a row only
-    where present.
-    """
-    kinds = [catalogue.base_kind, *definition.groups]
-    table(
-        con, "entity", {"entity": "VARCHAR", "kind": "VARCHAR"}, ((e, k) for k in kinds for e in catalogue.entities(k))
-    )
-    pairs = [(city, city) for city in catalogue.base]
-    pairs += [
-        (g, city)
-        for kind in definition.groups
-        for g in catalogue.entities(kind)
-        for city in set(catalogue.members.get(g, ()))
-    ]
-    table(con, "member", {"entity": "VARCHAR", "city": "VARCHAR"}, pairs)
-    known = {leaf: catalogue.indicators[leaf] for leaf in definition.leaves if leaf in catalogue.indicators}
-    table(
-        con,
-        "wanted",
-        {"indicator": "VARCHAR", "industry": "VARCHAR", "flow": "BOOL"},
-        ((leaf, industry, each.flow) for leaf, each in known.items() for industry in each.industries),
-    )
-    held = [name for (name,) in con.execute(f"SELECT DISTINCT period FROM cells_{suffix}").fetchall()]
-    table(con, "part", {"part": "VARCHAR", "period": "VARCHAR"}, _parts(held, definition))
-    con.execute(f"""
-        CREATE OR REPLACE TABLE own AS
-        WITH contributing AS (
-            SELECT part.period, c.city, c.indicator, c.industry, c.flow, c.s, c.at_us, c.source, c.seq
-            FROM cells_{suffix} c JOIN part ON c.period = part.part JOIN wanted USING (indicator, industry, flow)
-        ), latest AS (
-            SELECT DISTINCT ON (period, city, indicator, industry) *
-            FROM contributing WHERE NOT flow ORDER BY period, city, indicator, industry, {GREATEST}, s DESC
-        )
-        SELECT period, city, indicator, sum(s) AS x FROM contributing WHERE flow GROUP BY ALL
-        UNION ALL
-        SELECT period, city, indicator, sum(s) AS x FROM latest GROUP BY ALL""")
-    con.execute("""
-        CREATE OR REPLACE TABLE amount AS
-        SELECT period, entity, indicator, CAST(sum(x) AS HUGEINT) AS x
-        FROM own JOIN member USING (city) GROUP BY ALL""")
-
-
-def _parts(names: Iterable[str], definition: Definition) -> Iterable[tuple[str, str]]:
-    """(period of a cell, period that it is or is a part of), for the grains of the system and its base."""
-    for name in names:
-        period = parse_period(name)
-        assert period is not None
-        for grain in {*definition.grains, definition.base.grain}:
-            whole = period.within(grain)
-            if whole is not None:
-                yield name, whole.name

@@ -16,18 +16,28 @@ _START = b'{"catalogue":'
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """`scale` is 10^decimals as a double (exact); `industries` those that an event may name, `{"all"}` where it has
-    none.
+    none; `set` the name of the set, empty where it has none.
     """
 
     flow: bool
     scale: float
     industries: frozenset[str]
+    set: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """From `month` (`YYYY-MM`) on a base entity is part of base entity `into`."""
+
+    into: str
+    month: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
     """What the checks and the sums need. `kinds`: entity -> kind; `members`: group -> base entities.
 
+    `industries`: set -> codes, in order; `mergers`: code -> merger;
     `sources`: (pattern, indicator or "") per line of sources.csv. Limits as formats.md names them.
     """
 
@@ -45,6 +55,8 @@ class Catalogue:
     kinds: dict[str, str]
     members: dict[str, tuple[str, ...]]
     indicators: dict[str, Indicator]
+    industries: dict[str, tuple[str, ...]]
+    mergers: dict[str, Merger]
     sources: tuple[tuple[re.Pattern[str], str], ...]
 
     def allows(self, source: str, indicator: str) -> bool:
@@ -96,9 +108,9 @@ def _parse(value: bytes) -> Catalogue | None:
 def parse_catalogue(data: dict[str, Any]) -> Catalogue:
     """From the decoded JSON object. KeyError, TypeError, ValueError when it is no catalogue."""
     limits = data["limits"]
-    sets: dict[str, set[str]] = {}
+    sets: dict[str, tuple[str, ...]] = {}
     for industry in data.get("industries", []):
-        sets.setdefault(industry["set"], set()).add(industry["code"])
+        sets[industry["set"]] = (*sets.get(industry["set"], ()), industry["code"])
     first, last = data["years"]
     return Catalogue(
         version=data["version"],
@@ -119,9 +131,12 @@ def parse_catalogue(data: dict[str, Any]) -> Catalogue:
                 flow={"flow": True, "stock": False}[i["kind"]],
                 scale=float(10 ** i["decimals"]),
                 industries=frozenset(sets.get(i["industries"], ())) if i["industries"] else frozenset({"all"}),
+                set=i["industries"],
             )
             for i in data["indicators"]
         },
+        industries=sets,
+        mergers={each["code"]: Merger(each["into"], each["month"]) for each in data.get("mergers", [])},
         sources=tuple((_pattern(line["source"]), line["indicator"]) for line in data.get("sources", [])),
     )
 

@@ -8,7 +8,7 @@ one cell lies below both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from workers.verify.accept import Snapshot
@@ -16,6 +16,7 @@ from workers.verify.batch import Batch, Value
 from workers.verify.published import RING, Published
 from workers.verify.redis_state import PartitionState
 from workers.verify.report import Report
+from workers.verify.tree import ROOT
 
 
 def compare_redis(
@@ -99,19 +100,17 @@ def compare_revision(
             report.differ("revision", f"number {number}", None, "each of the last 1000")
 
 
-def compare_values(report: Report, published: Published, batch: Batch, kinds: Mapping[str, str]) -> None:
-    """Every value, node, coverage, growth, reason and label. `kinds`: entity -> kind."""
-    nodes = batch.nodes()
+def compare_values(report: Report, published: Published, values: Iterable[Value], inexact: Set[str]) -> None:
+    """Every value, node, coverage, growth, reason and label. `inexact`: the nodes that a logarithm or a power goes
+    into.
+    """
     left = dict(published.updates)
-    for value in batch.values():
+    for value in values:
         key = value.entity, value.period
-        # Only of an entity without any data in the period is there nothing to say.
-        if value.reason == "no-data" and value.coverage == 0:
-            continue
         update = left.pop(key, None)
         where = f"{value.entity}/{value.period}"
         if update is not None:
-            _value(report, where, update, value, nodes.get(key, {}), kinds[value.entity])
+            _value(report, where, update, value, inexact)
         elif key not in published.moved_on:
             report.compared["values"] += 1
             report.differ("value", where, None, value.value if value.reason is None else value.reason)
@@ -120,21 +119,24 @@ def compare_values(report: Report, published: Published, batch: Batch, kinds: Ma
         report.differ("value", f"{entity}/{period}", update["value"], "no data there: no record")
 
 
-def _value(
-    report: Report, where: str, update: Mapping[str, Any], value: Value, nodes: Mapping[str, float | None], kind: str
-) -> None:
-    report.same("values", "value", where, update["value"], value.value)
+def _value(report: Report, where: str, update: Mapping[str, Any], value: Value, inexact: Set[str]) -> None:
+    root = report.near if ROOT in inexact else report.same
+    root("values", "value", where, update["value"], value.value)
     report.same("coverages", "coverage", where, update["coverage"], value.coverage)
-    for name in sorted(nodes.keys() | update["nodes"].keys()):
-        said = update["nodes"].get(name, "missing")
-        report.same("values", "node", f"{where} {name}", said, nodes.get(name) if name in nodes else "no such node")
+    nodes = value.nodes
+    for name, said in update["nodes"].items():
+        if name not in nodes:
+            report.same("values", "node", f"{where} {name}", said, "no such node")
+    for name, v in nodes.items():
+        same = report.near if name in inexact else report.same
+        same("values", "node", f"{where} {name}", update["nodes"].get(name, "missing"), v)
     why = dict(update["why"])
     report.same("reasons", "reason", f"{where} value", why.pop("value", None), value.reason)
     for measure, (growth, reason) in value.growth.items():
-        report.same("growths", "growth", f"{where} {measure}", update["growth"].get(measure), growth)
+        root("growths", "growth", f"{where} {measure}", update["growth"].get(measure), growth)
         report.same("reasons", "reason", f"{where} {measure}", why.pop(measure, None), reason)
     for measure in why:
         report.differ("reason", f"{where} {measure}", why[measure], None)
     report.same("labels", "days", where, update["days"], value.days)
     report.same("labels", "status", where, update["status"] == "provisional", value.open)
-    report.same("labels", "kind", where, update["kind"], kind)
+    report.same("labels", "kind", where, update["kind"], value.kind)

@@ -1,42 +1,52 @@
 """An index system as its TOML text says it (docs/formats.md section 7), without checks: the engine would not run a bad
 one.
-
-Nodes are listed with every child before its parent, so the root, `index`, comes last.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from workers.verify.catalogue import Catalogue
 from workers.verify.errors import VerifyError
 from workers.verify.periods import Period, parse_period
+from workers.verify.tree import GEOMETRIC, LEAF, ROOT, Leaf, Node, read_leaf, read_tree
 
-ROOT = "index"
+__all__ = ["ROOT", "Definition", "Grade", "Ranking", "parse_definition"]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A leaf has no children; its name is an indicator. `leaves`: those below it, of a leaf itself."""
+class Grade:
+    """From `at_least` up to the grade before; None: all the rest."""
 
-    name: str
-    children: tuple[str, ...]
-    weights: tuple[float, ...]
-    leaves: tuple[str, ...]
+    code: str
+    at_least: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """`rows`: an entity kind; `scope`: a group kind, or None; `rank_decimals`: None ranks the doubles as they are."""
+    """`rows`: an entity kind, `nodes` or `grades`; `scope`: an entity kind, or None; `rank_decimals`: None ranks the
+    doubles as they are; `nodes`: the rows, where they are nodes. The rest are the measure's parameters.
+    """
 
     name: str
     rows: str
+    nodes: tuple[str, ...]
     node: str
     measure: str
     grains: tuple[str, ...]
     scope: str | None
     rank_decimals: int | None
+    rising: bool
+    other: str
+    over: str
+    of: str
+    size: str
+    first: int
+    threshold: float | None  # None: the mean
+    start: Period | None  # `from`
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,90 +55,114 @@ class Definition:
 
     system: str
     version: int
-    base: Period
+    base: Period | None
     scale: float
     grains: tuple[str, ...]
     groups: tuple[str, ...]
     nation: str | None
     grace_s: int
+    by_mean: bool  # group_rule
+    keep: bool  # mergers
     renormalise: bool
     min_coverage: float
     mean_yoy_from: Period | None
+    mean_yoy_by_year: bool  # mean_yoy_step
     nodes: tuple[Node, ...]
+    leaves: dict[str, Leaf]
+    grades: tuple[Grade, ...]
     rankings: tuple[Ranking, ...]
 
     @property
-    def leaves(self) -> tuple[str, ...]:
-        """The indicators that it needs, in tree order."""
-        return self.nodes[-1].leaves
+    def columns(self) -> frozenset[str]:
+        """The columns of amounts that its values need (those of its bases apart)."""
+        return frozenset(column for leaf in self.leaves.values() for column in leaf.columns)
+
+    @property
+    def relative(self) -> bool:
+        """Whether some leaf is scored against the other entities of its period."""
+        return any(leaf.relative for leaf in self.leaves.values())
+
+    def inexact(self) -> frozenset[str]:
+        """The nodes that a logarithm or a power goes into: those are compared within a tolerance."""
+        found: set[str] = set()
+        for node in self.nodes:
+            of_leaf = node.rule == LEAF and self.leaves[node.name].inexact
+            if of_leaf or node.rule == GEOMETRIC or not found.isdisjoint(node.children):
+                found.add(node.name)
+        return frozenset(found)
 
 
-def parse_definition(text: str) -> Definition:
-    """Read a definition. VerifyError when it cannot be read, or asks for what this recomputation does not know."""
+def parse_definition(text: str, catalogue: Catalogue) -> Definition:
+    """Read a definition. VerifyError when it cannot be read."""
     try:
-        return _read(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        return _read(tomllib.loads(text), catalogue)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, IndexError) as error:
         raise VerifyError(f"the definition on `control` cannot be read: {error!r}") from error
 
 
-def _read(table: dict[str, Any]) -> Definition:
-    for key, known in (("normalise", "base-share"), ("group_rule", "sum")):
-        if table.get(key, known) != known:
-            raise VerifyError(f"the definition says {key} = {table[key]!r}; this recomputation knows {known!r} only")
-    grains = tuple(table["grains"])
-    span = table.get("mean_yoy_from")
+def _read(table: dict[str, Any], catalogue: Catalogue) -> Definition:
+    nodes, made = read_tree(table, catalogue.industries)
+    codes = {code: catalogue.industries[each.set] for code, each in catalogue.indicators.items() if each.set}
+    industries = tuple(node.name for node in nodes if made.keys() & set(node.children))
+    children = {node.name: node.children for node in nodes}
     return Definition(
         system=table["system"],
         version=table["version"],
-        base=_period(table["base"]),
+        base=_period(table.get("base")),
         scale=float(table.get("scale", 100)),
-        grains=grains,
+        grains=tuple(table["grains"]),
         groups=tuple(table.get("groups", ())),
         nation=table.get("nation"),
         grace_s=table.get("grace_s", 0),
+        by_mean=table.get("group_rule", "sum") == "mean",
+        keep=table.get("mergers", "restate") == "keep",
         renormalise=table.get("renormalise", False),
         min_coverage=float(table.get("min_coverage", 0)),
-        mean_yoy_from=None if span is None else _period(span),
-        nodes=tuple(_nodes(table["tree"], ROOT)),
-        rankings=tuple(
-            Ranking(
-                name=each["name"],
-                rows=each["rows"],
-                node=each.get("node", ROOT),
-                measure=each["measure"],
-                grains=tuple(each.get("grains", grains)),
-                scope=each.get("scope"),
-                rank_decimals=each.get("rank_decimals"),
-            )
-            for each in table.get("ranking", ())
+        mean_yoy_from=_period(table.get("mean_yoy_from")),
+        mean_yoy_by_year=table.get("mean_yoy_step", "period") == "year",
+        nodes=nodes,
+        leaves={
+            node.name: read_leaf(node.name, made.get(node.name), table, codes) for node in nodes if node.rule == LEAF
+        },
+        grades=tuple(
+            Grade(each["code"], float(each["at_least"]) if "at_least" in each else None)
+            for each in table.get("grade", ())
         ),
+        rankings=tuple(_rankings(table, industries, children)),
     )
 
 
-def _period(name: str) -> Period:
+def _rankings(
+    table: dict[str, Any], industries: tuple[str, ...], children: dict[str, tuple[str, ...]]
+) -> Iterator[Ranking]:
+    for each in table.get("ranking", ()):
+        node, threshold, nodes = each.get("node", ROOT), each.get("threshold"), each.get("nodes", ())
+        if isinstance(nodes, str):
+            nodes = {"industries": industries, "children": children[node]}[nodes]
+        yield Ranking(
+            name=each["name"],
+            rows=each["rows"],
+            nodes=tuple(nodes),
+            node=node,
+            measure=each["measure"],
+            grains=tuple(each.get("grains", table["grains"])),
+            scope=each.get("scope"),
+            rank_decimals=each.get("rank_decimals"),
+            rising=each.get("order", "falling") == "rising",
+            other=each.get("other", ROOT),
+            over=each.get("over", "pop"),
+            of=each.get("of", "value"),
+            size=each.get("size", "value"),
+            first=each.get("first", 10),
+            threshold=None if threshold is None or threshold == "mean" else float(threshold),
+            start=_period(each.get("from")),
+        )
+
+
+def _period(name: str | None) -> Period | None:
+    if name is None:
+        return None
     period = parse_period(name)
     if period is None:
         raise VerifyError(f"the definition names {name!r}, which is no period")
     return period
-
-
-def _nodes(tree: dict[str, Any], name: str) -> list[Node]:
-    """The node and all below it, children first."""
-    table = tree if name == ROOT else tree.get(name)
-    if not isinstance(table, dict):
-        return [Node(name, (), (), (name,))]
-    children = tuple(table["children"])
-    below: list[Node] = []
-    leaves: list[str] = []
-    for child in children:
-        below += _nodes(tree, child)
-        leaves += below[-1].leaves
-    return [*below, Node(name, children, _weights(table), tuple(leaves))]
-
-
-def _weights(table: dict[str, Any]) -> tuple[float, ...]:
-    if "weights" in table:
-        return tuple(float(weight) for weight in table["weights"])
-    panel = table["panel"]  # experts x children
-    total = sum(sum(expert) for expert in panel)
-    return tuple(sum(scores) / total for scores in zip(*panel, strict=True))

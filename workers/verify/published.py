@@ -1,14 +1,15 @@
 """What a system has published: its committed records on the output topics (docs/formats.md section 6), as of its last
 revision.
 
-The revisions are read first; the ends of the other topics are taken after that, so that they hold all of the last
-revision's records. What a later revision wrote meanwhile is not looked at.
+The revisions are read first; the ends of the other topics are taken later, so that they hold all of the last revision's
+records. What a later revision wrote meanwhile is not looked at.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -16,10 +17,9 @@ from zlib import crc32
 from stream.topics import CONTROL, DELTAS, RANKINGS, REVISIONS, UPDATES
 from workers.verify.errors import VerifyError
 from workers.verify.log import Log
+from workers.verify.report import TableKey
 
 RING = 1000
-
-TableKey = tuple[str, str, str | None]  # ranking, period, scope
 
 
 @dataclass(slots=True)
@@ -48,10 +48,23 @@ class Published:
         return {int(partition): offset for partition, offset in self.last["offsets"].items()}
 
 
-def read_published(log: Log, system: str) -> Published:
-    """All of a system. VerifyError when it has published no revision, or what is there cannot be read."""
-    try:
-        found = _revisions(log, system)
+def systems_published(log: Log) -> list[str]:
+    """The systems that have published a revision, by name."""
+    partitions = log.partitions(REVISIONS)
+    ends = {partition: high for partition, (_, high) in log.bounds(REVISIONS, partitions).items()}
+    keys = {(record.key or b"").decode() for record in log.read(REVISIONS, ends) if record.value is not None}
+    return sorted({key.partition("/")[0] for key in keys})
+
+
+def read_revisions(log: Log, system: str) -> Published:
+    """The revisions of a system, and nothing else yet. VerifyError when it has none."""
+    with _readable(system):
+        return _revisions(log, system)
+
+
+def read_published(log: Log, system: str, found: Published) -> None:
+    """All the rest, as of the last revision. VerifyError when what is there cannot be read."""
+    with _readable(system):
         last = found.last["revision"]
         found.definition = _definition(log, system, found.last["definition"])
         for key, update in _of(log, UPDATES, system):
@@ -62,9 +75,14 @@ def read_published(log: Log, system: str) -> Published:
         for key, delta in _of(log, DELTAS, system):
             if delta is not None and delta["revision"] <= last:
                 found.deltas.setdefault(_table_key(key), []).append(delta)
+
+
+@contextmanager
+def _readable(system: str) -> Iterator[None]:
+    try:
+        yield
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise VerifyError(f"the topics of {system} hold what cannot be read: {error!r}") from error
-    return found
 
 
 def last_revision(log: Log, system: str) -> int:

@@ -1,72 +1,133 @@
-"""Ranking tables (docs/formats.md section 5) from the tables `value`, `growth`, `period`, `entity` and `member`.
-
-`ranked`(ranking, period, scope, entity, v, rank, change) and `left_out`(ranking, period, scope, entity, reason);
-`scope` is '' where the ranking has none.
-"""
+"""Ranking tables (docs/formats.md section 5): measured rows, their ranks, and how those moved."""
 
 from __future__ import annotations
 
-import duckdb
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
+
+from workers.verify.asked import Asked, Measure, competition, tables_of
 from workers.verify.definition import Definition, Ranking
-from workers.verify.evaluate import double
+from workers.verify.measures import OF_ROWS
+from workers.verify.measures_members import OF_MEMBERS
+from workers.verify.measures_tables import OF_TABLES
+from workers.verify.numbers import Numbers
+from workers.verify.periods import Period
+from workers.verify.report import TableKey, tolerance
+from workers.verify.tree import ROOT
 
-GROWTHS = ("pop", "yoy", "mean_yoy", "to_date")
+MEASURES: Mapping[str, Measure] = {**OF_ROWS, **OF_TABLES, **OF_MEMBERS}
+
+Range = tuple[int, int]
 
 
-def rankings(con: duckdb.DuckDBPyConnection, definition: Definition) -> None:
-    """Both tables, of all declared rankings."""
-    con.execute("""CREATE OR REPLACE TABLE measured(ranking VARCHAR, period VARCHAR, pred VARCHAR, scope VARCHAR,
-                   entity VARCHAR, v DOUBLE, reason VARCHAR, sort DOUBLE)""")
-    for ranking in definition.rankings:
-        con.execute(f"INSERT INTO measured {_measured(ranking, definition)}")
-    # rank() over a descending order is 1 + the number of rows with a strictly greater value.
-    con.execute("""
-        CREATE OR REPLACE TABLE ranked AS
-        WITH now AS (
-            SELECT *, rank() OVER (PARTITION BY ranking, period, scope ORDER BY sort DESC) AS rank
-            FROM measured WHERE v IS NOT NULL
+class Ranked(NamedTuple):
+    """A row. The ranges are those within which a rank or a change may lie, where the values are known within a
+    tolerance only: the rank itself, where they are exact.
+    """
+
+    rank: int
+    value: float
+    change: int | None = None
+    change_year: int | None = None
+    ranks: Range = (0, 0)
+    changes: Range = (0, 0)
+    changes_year: Range = (0, 0)
+
+
+@dataclass(slots=True)
+class Table:
+    """What a ranking table should hold: `rows` by name, `left_out` name -> reason; `exact`: to the bit."""
+
+    rows: dict[str, Ranked] = field(default_factory=dict)
+    left_out: dict[str, str | None] = field(default_factory=dict)
+    exact: bool = True
+
+
+def rankings(numbers: Numbers) -> dict[TableKey, Table]:
+    """All tables of all declared rankings that have a row or one left out."""
+    found: dict[TableKey, Table] = {}
+    for ranking in numbers.definition.rankings:
+        exact = not _inexact(numbers.definition, ranking)
+        made: dict[tuple[str | None, Period], Table] = {}
+        for scope, rows in tables_of(numbers, ranking):
+            for period in numbers.slots:
+                if period.grain in ranking.grains:
+                    made[scope, period] = _table(Asked(numbers, ranking, period, scope, rows), exact)
+        for (scope, period), table in made.items():
+            before = made.get((scope, period.predecessor), Table())
+            _compare(table, before, made.get((scope, period.year_ago), Table()))
+            if table.rows or table.left_out:
+                found[ranking.name, period.name, scope] = table
+    return found
+
+
+def _table(asked: Asked, exact: bool) -> Table:
+    table = Table(exact=exact)
+    values: dict[str, float] = {}
+    for name, (v, reason) in MEASURES[asked.ranking.measure](asked).items():
+        if v is None:
+            table.left_out[name] = reason
+        elif not math.isfinite(v):
+            table.left_out[name] = "not-finite"
+        else:
+            values[name] = v
+    rising, decimals = asked.ranking.rising, asked.ranking.rank_decimals
+    ranks = competition({name: _key(v, decimals) for name, v in values.items()}, rising)
+    ranges = {} if exact else rank_ranges(values, decimals, rising)
+    for name, v in values.items():
+        rank = ranks[name]
+        table.rows[name] = Ranked(rank, v, ranks=ranges.get(name, (rank, rank)))
+    return table
+
+
+def _key(v: float, decimals: int | None) -> float:
+    """What the ranking goes by."""
+    return v if decimals is None else float(np.rint(v * float(10**decimals)))
+
+
+def rank_ranges(values: Mapping[str, float], decimals: int | None, rising: bool) -> dict[str, Range]:
+    """Best and worst rank of each row, when every value may be off by the tolerance."""
+    sign = 1.0 if rising else -1.0  # to "smaller is better"
+    ends = {}
+    for name, v in values.items():
+        off = tolerance(v)
+        ends[name] = sorted((sign * _key(v - off, decimals), sign * _key(v + off, decimals)))
+    lows, highs = sorted(low for low, _ in ends.values()), sorted(high for _, high in ends.values())
+    # Surely better: whose high is below my low. Perhaps better: whose low is below my high; my own is, unless I am
+    # known exactly.
+    return {
+        name: (1 + bisect_left(highs, low), 1 + bisect_left(lows, high) - (low < high))
+        for name, (low, high) in ends.items()
+    }
+
+
+def _compare(table: Table, before: Table, year_ago: Table) -> None:
+    for name, row in table.rows.items():
+        then, ago = before.rows.get(name), year_ago.rows.get(name)
+        table.rows[name] = row._replace(
+            change=then and then.rank - row.rank,
+            changes=_difference(then, row),
+            change_year=ago and ago.rank - row.rank,
+            changes_year=_difference(ago, row),
         )
-        SELECT now.ranking, now.period, now.scope, now.entity, now.v, now.rank, before.rank - now.rank AS change
-        FROM now LEFT JOIN now before
-          ON (before.ranking, before.period, before.scope, before.entity)
-           = (now.ranking, now.pred, now.scope, now.entity)""")
-    con.execute("""CREATE OR REPLACE TABLE left_out AS
-                   SELECT ranking, period, scope, entity, reason FROM measured WHERE v IS NULL""")
 
 
-def _measured(ranking: Ranking, definition: Definition) -> str:
-    grains = ", ".join(f"'{grain}'" for grain in ranking.grains)
-    if ranking.scope is None:
-        rows, scope = f"(SELECT entity, '' AS scope FROM entity WHERE kind = '{ranking.rows}')", definition.nation
-        whole = f"'{scope}'" if scope else "NULL"
-    else:
-        rows = f"""(SELECT m.city AS entity, g.entity AS scope FROM entity g JOIN member m ON m.entity = g.entity
-                    JOIN entity e ON e.entity = m.city
-                    WHERE g.kind = '{ranking.scope}' AND e.kind = '{ranking.rows}')"""
-        whole = "r.scope"
-    if ranking.measure == "value":
-        v, why = "v.v", "v.reason"
-    elif ranking.measure == "growth":
-        v = "CASE WHEN p.open THEN g.to_date ELSE g.pop END"
-        why = "CASE WHEN p.open THEN g.to_date_why ELSE g.pop_why END"
-    elif ranking.measure == "share":
-        v = "CASE WHEN v.v IS NOT NULL AND whole.v IS NOT NULL AND whole.v <> 0 THEN v.v / whole.v END"
-        why = """CASE WHEN v.v IS NULL THEN 'no-value' WHEN whole.v IS NULL THEN 'no-parent'
-                      WHEN whole.v = 0 THEN 'zero-parent' END"""
-    else:
-        assert ranking.measure in GROWTHS, ranking.measure
-        v, why = f"g.{ranking.measure}", f"g.{ranking.measure}_why"
-    decimals = ranking.rank_decimals
-    # To a sort, -0.0 could lie below 0.0; they are equal.
-    sort = "m.v" if decimals is None else f"round_even(m.v * {double(float(10**decimals))}, 0)"
-    return f"""
-        SELECT '{ranking.name}', m.period, m.pred, m.scope, m.entity, m.v, m.reason,
-               CASE WHEN {sort} = 0 THEN {double(0.0)} ELSE {sort} END FROM (
-            SELECT p.period, p.pred, r.scope, r.entity, {v} AS v, {why} AS reason
-            FROM {rows} r CROSS JOIN period p
-            JOIN value v ON (v.period, v.entity, v.node) = (p.period, r.entity, '{ranking.node}')
-            JOIN growth g ON (g.period, g.entity, g.node) = (p.period, r.entity, '{ranking.node}')
-            LEFT JOIN value whole ON (whole.period, whole.entity, whole.node) = (p.period, {whole}, '{ranking.node}')
-            WHERE p.grain IN ({grains})
-        ) m"""
+def _difference(then: Ranked | None, now: Ranked) -> Range:
+    return (0, 0) if then is None else (then.ranks[0] - now.ranks[1], then.ranks[1] - now.ranks[0])
+
+
+def _inexact(definition: Definition, ranking: Ranking) -> bool:
+    """Whether a logarithm or a power goes into the ranking's values."""
+    nodes = set(ranking.nodes) if ranking.rows == "nodes" else {ranking.node}
+    if ranking.measure in ("node_share", "correlation") or ranking.size == "node_share":
+        nodes.add(ranking.other)
+    if ranking.measure == "node_contribution":
+        nodes.add(ROOT)
+    if ranking.measure == "steadiness":
+        nodes.update(child for node in definition.nodes if node.name in nodes for child in node.children)
+    return ranking.measure == "compound" or not nodes.isdisjoint(definition.inexact())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+TableKey = tuple[str, str, str | None]  # ranking, period, scope
+
+# What a logarithm or a power goes into may differ by so much: relative, absolute below 1 (docs/formats.md section 4).
+TOLERANCE = 1e-12
 # Kept of each kind of difference; all are counted.
 KEPT = 1_000
 SHOWN = 20
@@ -28,9 +33,9 @@ class Report:
     """`offsets`: partition -> next offset, of the last revision; `redis_offsets` those at which the cells were
     compared.
 
-    `counts`: outcome -> events, recomputed at `offsets`. `compared`: what -> how many. `differences` holds the first
-    KEPT of each kind, `found` counts all. `at_rest`: no revision followed while this was made, so whole tables had to
-    be up to date.
+    `counts`: outcome -> events, recomputed at `offsets`. `compared`: what -> how many; `by_tolerance`: how many of them
+    went through a logarithm or a power, and so may differ by 1e-12. `differences` holds the first KEPT of each kind,
+    `found` counts all. `at_rest`: no revision followed while this was made, so whole tables had to be up to date.
     """
 
     system: str
@@ -43,12 +48,19 @@ class Report:
     found: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
     at_rest: bool = True
+    by_tolerance: int = 0
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Whether there is no difference."""
         return not self.found
+
+    def include(self, other: Report) -> None:
+        """Add what another report compared and found."""
+        self.compared.update(other.compared)
+        self.found.update(other.found)
+        self.differences += other.differences
 
     def differ(self, kind: str, key: str, published: Any, recomputed: Any) -> None:
         """Note a difference."""
@@ -61,6 +73,15 @@ class Report:
         self.compared[what] += 1
         if not equal(published, recomputed):
             self.differ(kind, key, published, recomputed)
+
+    def near(self, what: str, kind: str, key: str, published: Any, recomputed: Any) -> None:
+        """The same where a logarithm or a power goes into a number: equal within 1e-12."""
+        self.by_tolerance += isinstance(recomputed, float)
+        numbers = type(published) in (int, float) and isinstance(recomputed, float)
+        if numbers and abs(published - recomputed) <= tolerance(recomputed):
+            self.compared[what] += 1
+        else:
+            self.same(what, kind, key, published, recomputed)
 
     def to_json(self) -> dict[str, Any]:
         """One JSON object: `differences` is their number, `cells`, `values` and the like are how many were compared."""
@@ -75,11 +96,28 @@ class Report:
             "counts": dict(sorted(self.counts.items())),
             **{what: self.compared[what] for what in ("cells", "days", "values", "growths", "ranks", "tables")},
             "compared": dict(self.compared),
+            "by_tolerance": self.by_tolerance,
             "differences": sum(self.found.values()),
             "kinds": dict(self.found),
             "first": [each._asdict() for each in self.differences[:SHOWN]],
             "seconds": round(self.seconds, 3),
         }
+
+
+def total(reports: Sequence[Report], seconds: float) -> dict[str, Any]:
+    """One JSON object of several systems. Redis, which they share, stands in each of the reports."""
+    return {
+        "ok": all(report.ok for report in reports),
+        "differences": sum(sum(report.found.values()) for report in reports),
+        "by_tolerance": sum(report.by_tolerance for report in reports),
+        "systems": [report.to_json() for report in reports],
+        "seconds": round(seconds, 3),
+    }
+
+
+def tolerance(v: float) -> float:
+    """By how much a number like `v` may be off, where it is not known to the bit."""
+    return TOLERANCE * max(1.0, abs(v))
 
 
 def equal(published: Any, recomputed: Any) -> bool:
@@ -100,6 +138,8 @@ def render(report: Report, console: Console) -> None:
     summary.columns[1].justify = "right"
     for what, n in report.compared.items():
         summary.add_row(what, f"{n:,}")
+    if report.by_tolerance:
+        summary.add_row("of these within 1e-12 (log, pow)", f"{report.by_tolerance:,}")
     for outcome, n in sorted(report.counts.items()):
         summary.add_row(f"  {outcome}", f"{n:,}", style="dim")
     console.print(summary)

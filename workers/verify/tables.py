@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workers.verify.batch import Table
-from workers.verify.published import Published, TableKey
-from workers.verify.report import Report
+from workers.verify.published import Published
+from workers.verify.ranks import Range, Table
+from workers.verify.report import Report, TableKey
 
+COLUMNS = ("entity", "rank", "value", "change", "change_year")
 Rows = dict[str, tuple[int, float]]  # entity -> rank, value
 
 
@@ -23,7 +24,7 @@ def compare_tables(
     """Every rank, value, change and row left out. `measures`: ranking -> (measure, node) of the definition."""
     for key in sorted(recomputed.keys() | published.tables.keys(), key=lambda key: (key[0], key[1], key[2] or "")):
         name = "/".join(part for part in key if part is not None)
-        table, mine = published.tables.get(key), recomputed.get(key) or Table({}, {})
+        table, mine = published.tables.get(key), recomputed.get(key) or Table()
         if table is None:
             if key not in published.moved_on:
                 report.same("tables", "table", name, None, f"{len(mine.rows)} rows, {len(mine.left_out)} left out")
@@ -47,9 +48,13 @@ def _compare(
     report: Report, name: str, table: Mapping[str, Any], deltas: Iterable[Mapping[str, Any]], mine: Table
 ) -> None:
     columns = table["rows"]
-    listed = list(zip(columns["entity"], columns["rank"], columns["value"], columns["change"], strict=True))
+    held = [columns.get(column, []) for column in COLUMNS]
+    if len({len(column) for column in held}) > 1:
+        report.differ("table", name, f"columns of {[len(column) for column in held]} rows", "equally long ones")
+        return
+    listed = list(zip(*held, strict=True))
     later = [delta for delta in deltas if delta["revision"] > table["revision"]]
-    rows: Rows = {entity: (rank, value) for entity, rank, value, _ in listed}
+    rows: Rows = {entity: (rank, value) for entity, rank, value, *_ in listed}
     if len(rows) < len(listed):
         report.differ("rank", name, "an entity stands twice", None)
     if listed != sorted(listed, key=lambda row: (row[1], row[0])):
@@ -64,10 +69,12 @@ def _compare(
             "table", name, f"of revision {table['revision']}, deltas up to {later[-1]['revision']}", "at rest: whole"
         )
         return
-    for entity, _, _, change in listed:
+    for entity, _, _, change, change_year in listed:
         row = mine.rows.get(entity)
         if row is not None:
-            report.same("changes", "change", f"{name} {entity}", change, row[2])
+            _whole(report, mine, "changes", "change", f"{name} {entity}", change, row.change, row.changes)
+            where = f"{name} {entity} change_year"
+            _whole(report, mine, "changes", "change", where, change_year, row.change_year, row.changes_year)
     left_out = dict(zip(table["left_out"]["entity"], table["left_out"]["reason"], strict=True))
     for entity in sorted(left_out.keys() | mine.left_out.keys()):
         report.same("left out", "left-out", f"{name} {entity}", left_out.get(entity), mine.left_out.get(entity))
@@ -76,9 +83,22 @@ def _compare(
 def _rows(report: Report, kind: str, name: str, rows: Rows, mine: Table) -> None:
     for entity in sorted(rows.keys() | mine.rows.keys()):
         rank, value = rows.get(entity, (None, None))
-        my_rank, my_value, _ = mine.rows.get(entity, (None, None, None))
-        report.same("ranks", kind, f"{name} {entity} rank", rank, my_rank)
-        report.same("ranked values", kind, f"{name} {entity} value", value, my_value)
+        row = mine.rows.get(entity)
+        my_rank, ranks, my_value = (row.rank, row.ranks, row.value) if row else (None, (0, 0), None)
+        _whole(report, mine, "ranks", kind, f"{name} {entity} rank", rank, my_rank, ranks)
+        same = report.same if mine.exact else report.near
+        same("ranked values", kind, f"{name} {entity} value", value, my_value)
+
+
+def _whole(
+    report: Report, mine: Table, what: str, kind: str, key: str, said: Any, recomputed: int | None, within: Range
+) -> None:
+    """A rank or a change: equal; of a table that is not exact, within what the tolerance of its values leaves open."""
+    if not mine.exact and recomputed is not None:
+        report.by_tolerance += 1
+        if type(said) is int and within[0] <= said <= within[1]:
+            recomputed = said
+    report.same(what, kind, key, said, recomputed)
 
 
 def _starts_anew(delta: Mapping[str, Any]) -> bool:

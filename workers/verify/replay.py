@@ -1,0 +1,83 @@
+"""The log of events, read again once for all systems: which events count, and what stood where at each cut."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from stream.topics import EVENTS
+from workers.verify.accept import Accepted, Judge
+from workers.verify.batch import CHUNK_EVENTS, Batch
+from workers.verify.catalogue import Catalogue, record_catalogue
+from workers.verify.checks import Checks
+from workers.verify.errors import VerifyError
+from workers.verify.log import Log
+from workers.verify.report import Report
+
+PROGRESS_S = 1.0
+
+Progress = Callable[[str], None]
+
+
+def replay(
+    log: Log, report: Report, cuts: Mapping[int, Iterable[int]], batch: Batch, say: Progress
+) -> dict[int, Judge]:
+    """Read each partition up to the last of its cuts (next offsets), and decide which events count; they go to `batch`.
+
+    The judges have a snapshot at each cut. VerifyError when the log has lost its beginning; a log that ends before a
+    cut is a difference.
+    """
+    accepted = Accepted()
+    ends = {p: max(offsets) for p, offsets in cuts.items()}
+    highs: dict[int, int] = {}
+    for p, (low, highs[p]) in log.bounds(EVENTS, cuts).items():
+        if low > 0:
+            raise VerifyError(
+                f"{EVENTS}/{p} begins at offset {low}: what came before is lost, and cannot be recomputed"
+            )
+        if ends[p] > highs[p]:
+            report.differ("log", f"{EVENTS}/{p}: next offset", ends[p], f"the log ends at {highs[p]}")
+    first = _first_catalogues(log, {p: highs[p] for p in cuts if ends[p]})
+    judges = {p: Judge(p, first.get(p), accepted, offsets) for p, offsets in cuts.items()}
+    told, read = time.monotonic(), 0
+    # Millions of small objects and no cycle among them: looking for one would take as long as all the rest.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for record in log.read(EVENTS, {p: min(ends[p], highs[p]) for p in cuts}):
+            judges[record.partition].record(record.offset, record.timestamp_ms, record.key, record.value)
+            read += 1
+            if len(accepted.rows) >= CHUNK_EVENTS * 8:
+                batch.add(accepted)
+            if read % 10_000 == 0 and time.monotonic() - told >= PROGRESS_S:
+                told = time.monotonic()
+                say(f"read {read:,} of about {sum(ends.values()):,} messages again")
+    finally:
+        if collecting:
+            gc.enable()
+    for judge in judges.values():
+        judge.finish()
+    batch.names(accepted)
+    return judges
+
+
+def catalogue_of(judges: Iterable[Judge], version: int) -> Catalogue:
+    """The catalogue of that version, from whichever partition had it in force at one of the cuts."""
+    for judge in judges:
+        for catalogue in judge.catalogues:
+            if catalogue.version == version:
+                return catalogue
+    raise VerifyError(f"the log holds no catalogue of version {version}, which the last revision names")
+
+
+def _first_catalogues(log: Log, highs: dict[int, int]) -> dict[int, Checks]:
+    """Of each partition, the checks of its first catalogue record: it judges what lies before it, too."""
+    found: dict[int, Checks] = {}
+    made: dict[int, Checks] = {}
+    for record in log.read(EVENTS, highs, done=lambda partition: partition in found):
+        if record.partition not in found:
+            catalogue = record_catalogue(record.key, record.value)
+            if catalogue is not None:
+                found[record.partition] = made.setdefault(id(catalogue), Checks(catalogue))
+    return found
