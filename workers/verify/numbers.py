@@ -5,6 +5,7 @@ Growths of a node are made when they are first asked for. Cost: about a microsec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -89,7 +90,7 @@ class Numbers:
             return None, "open"
         if then is None:
             return None, "no-predecessor"
-        return (None, "zero-predecessor") if then == 0 else (now / then - 1.0, None)
+        return (None, "zero-predecessor") if then == 0 else finite(now / then - 1.0)
 
     def _mean_yoy(self, entity: str, node: str, period: Period) -> Maybe:
         start = self.definition.mean_yoy_from
@@ -106,7 +107,12 @@ class Numbers:
             if yoy is None:
                 return None, "gap"
             total, n = total + yoy, n + 1
-        return total / n, None
+        return finite(total / n)
+
+
+def finite(value: float) -> Maybe:
+    """A growth that leaves the range of a double is missing."""
+    return (value, None) if math.isfinite(value) else (None, "not-finite")
 
 
 def back(period: Period, over: str) -> Period:

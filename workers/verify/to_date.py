@@ -13,7 +13,7 @@ import numpy as np
 from workers.verify.amounts import table
 from workers.verify.grid import Bools, fetch
 from workers.verify.nodes import World, evaluate
-from workers.verify.numbers import Maybe, Numbers
+from workers.verify.numbers import Maybe, Numbers, finite
 from workers.verify.periods import Period
 from workers.verify.tree import ROOT
 
@@ -53,7 +53,7 @@ def _divided(values: Mapping[tuple[str, Period, Period], float], entity: str, pe
         return None, "no-value"
     if then is None:
         return None, "no-predecessor"
-    return (None, "zero-predecessor") if then == 0 else (now / then - 1.0, None)
+    return (None, "zero-predecessor") if then == 0 else finite(now / then - 1.0)
 
 
 def _sides(
