@@ -21,7 +21,7 @@ def feed(
     speed: Annotated[float, typer.Option(help="days a second; 0: as fast as it goes")] = 0.0,
     seed: Annotated[int, typer.Option(help="of all that is random in it")] = 1,
     density: Annotated[
-        float | None, typer.Option(help="of reports; 1.0: 2.5 million events, default: about 600,000")
+        float | None, typer.Option(help="of reports; 1.0: 2.5 million events, default: 600,000 to 800,000")
     ] = None,
     array: Annotated[int, typer.Option(help="events a message")] = 1,
     days: Annotated[int | None, typer.Option(help="how many days from the first")] = None,
@@ -54,7 +54,8 @@ def feed(
             }  # fmt: skip
             rates = replace(Rates(), **{name: rate for name, rate in given.items() if rate is not None})
             chosen = Play(
-                seed=seed, rates=rates, density=density or DEFAULT_DENSITY, array=array, days=days, cities=cities,
+                seed=seed, rates=rates, array=array, days=days, cities=cities,
+                density=density or DEFAULT_DENSITY,
                 # Milliseconds of now: above what an earlier play reached, and far from a jump of 2^48.
                 first_seq=first_seq if first_seq is not None else int(time.time() * 1000),
             )  # fmt: skip

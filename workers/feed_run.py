@@ -14,19 +14,17 @@ from workers.connect import make_redis
 from workers.feed import Outbox, Sent, play
 from workers.feed_file import send_file
 from workers.output import notes
-from workers.scenario import Play, iter_batches, load
+from workers.scenario import Play, days_of, iter_batches, load
 from workers.settings import Settings
-
-_DAYS = 820  # 2021-01-01 to 2023-03-31, and the closing day
 
 
 def play_scenario(settings: Settings, scenario: str, chosen: Play, speed: float) -> Sent:
     """Play with a bar. Errors: as `feed.play`."""
-    catalogue = Catalogue.load(settings.catalogue)
+    made = load(Catalogue.load(settings.catalogue), scenario)
     outbox, stop = Outbox(settings.kafka, settings.kafka_options), threading.Event()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
     with Progress(*columns, console=notes) as progress:
-        bar = progress.add_task("feed", total=chosen.days or _DAYS, said="")
+        bar = progress.add_task("feed", total=chosen.days or days_of(made), said="")
 
         def show(sent: Sent) -> None:
             said = f"{sent.day} {sent.events:,} events, {sent.events / max(sent.seconds, 1e-3):,.0f}/s"
@@ -34,7 +32,7 @@ def play_scenario(settings: Settings, scenario: str, chosen: Play, speed: float)
 
         try:
             return play(
-                iter_batches(load(catalogue, scenario), chosen),
+                iter_batches(made, chosen),
                 outbox,
                 days_per_second=speed,
                 progress=show,

@@ -1,23 +1,21 @@
 """What goes wrong on the way, as columns: late events, corrections and restatements. Totals stay as they were.
 
 A correction takes back what was reported too much; a restatement moves a part of a closed quarter's amount to an
-event that names the quarter. Restatements are sent in the first quarter of 2023 and concern 2021 only: a restated
-amount has no days, so growth to date against a restated period is missing (`no-days`), and by then nothing open is
-compared with 2021.
+event that names the quarter. Restatements are sent in the scenario's last quarter and concern its first year only
+(`restated` in the calibration): a restated amount has no days, so growth to date against a restated period is missing
+(`no-days`), and by then nothing open is compared with that year.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
-from workers.scenario.rows import CORRECTION, DAY_S, EPOCH, LATE, RESTATEMENT, Rows
+from workers.scenario.columns import CORRECTION, DAY_S, EPOCH, LATE, RESTATEMENT, Rows
 
-RESTATED_YEAR = 2021
-RESTATED_FROM, RESTATED_UNTIL = date(2023, 1, 10), date(2023, 3, 31)
 LATE_S = (2 * 3600, 21 * DAY_S)
 CORRECTED_AFTER_S = (3600, 5 * DAY_S)
 
@@ -42,8 +40,13 @@ class Rates:
         return cls(0, 0, 0, 0, 0, 0)
 
 
-def disturb(rows: Rows, quarter: str, q: int, rates: Rates, until_s: int, rng: Generator) -> Rows:
-    """`rows` of one quarter with late events, corrections and restatements; nothing is sent after `until_s`."""
+def disturb(
+    rows: Rows, quarter: str, q: int, rates: Rates, restated: dict[str, Any], until_s: int, rng: Generator
+) -> Rows:
+    """`rows` of one quarter with late events, corrections and restatements; nothing is sent after `until_s`.
+
+    `restated`: as in the calibration, `year`, and the days `from` and `until` of the restatements.
+    """
     made = [rows]
     if rates.corrections:
         chosen = np.flatnonzero((rng.random(len(rows)) < rates.corrections) & (rows.amount > 1))
@@ -55,8 +58,8 @@ def disturb(rows: Rows, quarter: str, q: int, rates: Rates, until_s: int, rng: G
         made.append(
             wrong.but(amount=-excess, at=at, emit=np.minimum(sent, until_s), kind=np.full(len(wrong), CORRECTION))
         )
-    restate_s = [(day - EPOCH).days * DAY_S for day in (RESTATED_FROM, RESTATED_UNTIL)]
-    if rates.restatements and int(quarter[:4]) == RESTATED_YEAR and restate_s[1] <= until_s:
+    restate_s = [(day - EPOCH).days * DAY_S for day in (restated["from"], restated["until"])]
+    if rates.restatements and int(quarter[:4]) == restated["year"] and restate_s[1] <= until_s:
         chosen = np.flatnonzero((rng.random(len(rows)) < rates.restatements) & (rows.amount >= 20))
         part = rows.take(chosen)
         moved = part.amount // 20
@@ -64,11 +67,17 @@ def disturb(rows: Rows, quarter: str, q: int, rates: Rates, until_s: int, rng: G
         at = rng.integers(*restate_s, len(part))
         same = np.ones(len(part), dtype=np.int64)
         made.append(part.but(amount=moved, at=at, emit=at, period=same * q, kind=same * RESTATEMENT))
-    if rates.late:
-        chosen = np.flatnonzero(rng.random(len(rows)) < rates.late)
-        lag = np.exp(rng.uniform(np.log(LATE_S[0]), np.log(LATE_S[1]), len(chosen))).astype(np.int64)
-        emit = rows.emit.copy()
-        emit[chosen] = np.minimum(emit[chosen] + lag, until_s)
-        made[0] = rows.but(emit=emit, kind=rows.kind.copy())
-        made[0].kind[chosen] = LATE
+    made[0] = delayed(rows, rates, until_s, rng)
     return Rows.join(made)
+
+
+def delayed(rows: Rows, rates: Rates, until_s: int, rng: Generator) -> Rows:
+    """`rows`, some of them sent late; nothing is sent after `until_s`."""
+    if not rates.late:
+        return rows
+    chosen = np.flatnonzero(rng.random(len(rows)) < rates.late)
+    lag = np.exp(rng.uniform(np.log(LATE_S[0]), np.log(LATE_S[1]), len(chosen))).astype(np.int64)
+    emit, kind = rows.emit.copy(), rows.kind.copy()
+    emit[chosen] = np.minimum(emit[chosen] + lag, until_s)
+    kind[chosen] = LATE
+    return rows.but(emit=emit, kind=kind)

@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 
 from workers.scenario import odd
 from workers.scenario.bad import FORMS, Form, Seqs
-from workers.scenario.faults import Rates, disturb
-from workers.scenario.rows import DAY_S, EPOCH, KINDS, NORMAL, Rows, Scenario
-from workers.scenario.totals import Ints
+from workers.scenario.columns import DAY_S, EPOCH, KINDS, NORMAL, Rows
+from workers.scenario.faults import Rates, delayed, disturb
+from workers.scenario.frame import Ints
+from workers.scenario.rows import Scenario
 from workers.scenario.wire import Wire
 
-DEFAULT_DENSITY = 0.243  # about 600,000 accepted events in the whole play
+DEFAULT_DENSITY = 0.243  # of dti-2023: about 600,000 accepted events in the whole play; of dti-2022: about 820,000
 REPEAT_WITHIN = 800
 CLOSES_AFTER = timedelta(days=10)  # beyond the definition's grace of 3 days
 LANES = 64  # keys of arrays: an array holds events of cities of one lane
@@ -78,6 +79,11 @@ class Batch:
         return sum(self.kinds.values())
 
 
+def days_of(scenario: Scenario) -> int:
+    """From the first day of a whole play to its closing day."""
+    return (scenario.last - scenario.first + CLOSES_AFTER).days + 1
+
+
 def iter_batches(scenario: Scenario, play: Play) -> Iterator[Batch]:
     """The play from its first day to the closing statements. Deterministic: the same arguments give the same bytes."""
     rng = default_rng(play.seed)
@@ -108,10 +114,10 @@ def _by_day(scenario: Scenario, play: Play, rng: Generator) -> Iterator[tuple[da
     quarters = scenario.totals.quarters
     starts = [(date(int(q[:4]), int(q[5]) * 3 - 2, 1) - EPOCH).days for q in quarters]
     played = [q for q in range(len(quarters)) if starts[q] * DAY_S < end_s]
-    pending: list[Rows] = []
+    pending = [_side(scenario, play, cities, end_s, until_s)]
     for q in played:
         rows = scenario.quarter(q, play.density, cities, rng)
-        rows = disturb(rows.take(rows.at < end_s), quarters[q], q, play.rates, until_s, rng)
+        rows = disturb(rows.take(rows.at < end_s), quarters[q], q, play.rates, scenario.given["restated"], until_s, rng)
         pending.append(rows)
         if q == played[-1]:
             pending.append(scenario.closing(closing_day, q, cities))
@@ -125,20 +131,29 @@ def _by_day(scenario: Scenario, play: Play, rng: Generator) -> Iterator[tuple[da
             yield EPOCH + timedelta(days=day), waiting.take(slice(begin, end))
 
 
+def _side(scenario: Scenario, play: Play, cities: Ints, end_s: int, until_s: int) -> Rows:
+    """Side streams of these cities and of all merged ones, before `end_s`; the daily play does not depend on them."""
+    rows = scenario.side_rows()
+    frame = len(scenario.frame.codes)
+    rows = rows.take((rows.at < end_s) & (np.isin(rows.city, cities) | (rows.city >= frame)))
+    return delayed(rows, play.rates, until_s, default_rng([play.seed, 1]))
+
+
 class _Sender:
     """Numbers the rows, adds what is bad and what is repeated, and encodes. Holds what outlives a batch."""
 
     def __init__(self, scenario: Scenario, play: Play, rng: Generator) -> None:
         self.wire = Wire(scenario)
+        self.daily = len(scenario.daily_whats)  # only these events are spoilt or written oddly: all have 2 decimals
         self.play = play
         self.rng = rng
         self.next_seq = np.full(len(scenario.sources), play.first_seq, dtype=np.int64)
-        self.last_seq = np.full((len(scenario.sources), len(scenario.frame.codes)), -1, dtype=np.int64)
+        self.last_seq = np.full((len(scenario.sources), len(scenario.codes)), -1, dtype=np.int64)
         self.bad_due = 0.0  # fractions of a bad event carried from batch to batch
         self.form = self.odd_form = 0  # the next of FORMS and of odd.FORMS
-        self.keys = [code.encode() for code in scenario.frame.codes]
+        self.keys = [code.encode() for code in scenario.codes]
         if play.array > 1:
-            self.keys = [b"lane-%02d" % (i % LANES) for i in range(len(scenario.frame.codes))]
+            self.keys = [b"lane-%02d" % (i % LANES) for i in range(len(scenario.codes))]
 
     def send(self, day: date, rows: Rows) -> Batch:
         """One batch of what is sent on `day`."""
@@ -146,7 +161,12 @@ class _Sender:
             rows = rows.take(np.argsort(rows.city % LANES, kind="stable"))
         rows, is_bad = self._with_bad(rows)
         seq = self._number(rows)
-        is_odd = ~is_bad & (rows.kind == NORMAL) & (self.rng.random(len(rows)) < self.play.rates.odd)
+        is_odd = (
+            ~is_bad
+            & (rows.kind == NORMAL)
+            & (rows.what < self.daily)
+            & (self.rng.random(len(rows)) < self.play.rates.odd)
+        )
         kinds = Counter({KINDS[k]: n for k, n in enumerate(np.bincount(rows.kind[~is_bad & ~is_odd]).tolist())})
         texts: list[str | bytes] = list(self.wire.texts(rows, seq))
         for i in np.flatnonzero(is_odd).tolist():
@@ -174,12 +194,13 @@ class _Sender:
     def _with_bad(self, rows: Rows) -> tuple[Rows, NDArray[np.bool_]]:
         """The rows with copies of some of them to be spoilt, each right behind its original."""
         is_bad = np.zeros(len(rows), dtype=bool)
-        self.bad_due += len(rows) * self.play.rates.bad
-        count = min(int(self.bad_due), len(rows))
+        daily = np.flatnonzero(rows.what < self.daily)
+        self.bad_due += len(daily) * self.play.rates.bad
+        count = min(int(self.bad_due), len(daily))
         if not count:
             return rows, is_bad
         self.bad_due -= count
-        picked = np.sort(self.rng.choice(len(rows), count, replace=False))
+        picked = daily[np.sort(self.rng.choice(len(daily), count, replace=False))]
         source = np.insert(np.arange(len(rows)), picked + 1, picked)
         is_bad = np.insert(is_bad, picked + 1, True)
         return rows.take(source), is_bad

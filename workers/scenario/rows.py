@@ -6,7 +6,6 @@ and some noise, and are rounded cumulatively: so the sum is exact without a rema
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
@@ -16,56 +15,24 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from index.catalogue import Catalogue
-from workers.scenario.frame import Frame
-from workers.scenario.totals import Ints, Totals, calibration, totals
-
-EPOCH = date(1970, 1, 1)
-DAY_S = 86_400
-# What a row is, for the counts of what was sent. CLOSING: the empty statement at the end that closes the last quarter.
-NORMAL, LATE, CORRECTION, RESTATEMENT, CLOSING = range(5)
-KINDS = ("event", "late", "correction", "restatement", "closing")
-
-
-@dataclass
-class Rows:
-    """Columns of equal length. `at` and `emit` are local seconds since 1970 (event time, and when the source sends it);
-
-    `what` is a position in `Scenario.whats`; `amount` is in units; `period` is -1 or the quarter that the event names.
-    """
-
-    city: Ints
-    what: Ints
-    source: Ints
-    amount: Ints
-    at: Ints
-    emit: Ints
-    period: Ints
-    kind: Ints
-
-    def __len__(self) -> int:
-        return len(self.city)
-
-    def take(self, which: NDArray[Any] | slice) -> Rows:
-        """The rows at these positions, or of this mask or slice."""
-        return Rows(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
-
-    def but(self, **columns: Ints) -> Rows:
-        """The same rows with other columns."""
-        return replace(self, **columns)
-
-    @staticmethod
-    def join(parts: list[Rows]) -> Rows:
-        """One after the other."""
-        return Rows(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Rows)})
+from workers.scenario.columns import CLOSING, DAY_S, EPOCH, NORMAL, Rows
+from workers.scenario.frame import Frame, Ints
+from workers.scenario.ranked_totals import ranked_totals
+from workers.scenario.side import Side, side_streams
+from workers.scenario.totals import Totals, calibration, totals
 
 
 class Scenario:
-    """Totals by quarter, who reports them and how a week looks; immutable, without any randomness of a play."""
+    """Totals by quarter, who reports them and how a week looks; immutable, without any randomness of a play.
 
-    def __init__(self, given: dict[str, Any], all_totals: Totals) -> None:
+    Beside the totals, which are played day by day, a scenario may have side streams (side.py).
+    """
+
+    def __init__(self, given: dict[str, Any], all_totals: Totals, side: Side | None = None) -> None:
         """From a calibration (see dti2023.toml) and the totals made from it."""
         self.given = given
         self.totals = all_totals
+        self.side = side or Side.none()
         self.name: str = given["name"]
         self.first = _quarter_start(all_totals.quarters[0])
         self.last = _quarter_end(all_totals.quarters[-1])
@@ -76,20 +43,54 @@ class Scenario:
         return self.totals.frame
 
     @cached_property
-    def whats(self) -> list[tuple[str, str | None]]:
-        """Every (indicator, industry); None where the indicator has no industries."""
+    def codes(self) -> list[str]:
+        """Codes of all cities by position: those of the frame, then merged ones that only side streams speak of."""
+        return self.frame.codes + self.side.merged
+
+    @cached_property
+    def daily_whats(self) -> list[tuple[str, str | None]]:
+        """Every (indicator, industry) that is played day by day; None where the indicator has no industries."""
         return [(code, industry) for code, names in self.totals.industries.items() for industry in (names or [None])]
+
+    @cached_property
+    def whats(self) -> list[tuple[str, str | None]]:
+        """Every (indicator, industry): the daily ones, then those of the side streams."""
+        return self.daily_whats + [what for what, _, _ in self.side.whats]
+
+    @cached_property
+    def ops(self) -> list[str]:
+        """`add` or `set`, of each of `whats`."""
+        return ["add"] * len(self.daily_whats) + [op for _, op, _ in self.side.whats]
+
+    @cached_property
+    def decimals(self) -> list[int]:
+        """Decimals of the indicator, of each of `whats`; the daily ones have 2."""
+        return [2] * len(self.daily_whats) + [places for _, _, places in self.side.whats]
+
+    @cached_property
+    def periods(self) -> list[str]:
+        """Periods that an event may name, by position."""
+        return self.totals.quarters + self.side.periods
 
     @cached_property
     def sources(self) -> list[str]:
         """Names of all sources, by position."""
-        return [name for family in self.given["sources"].values() for name in family["names"]]
+        return [name for family in self.given["sources"].values() for name in family["names"]] + self.side.sources
 
     @cached_property
     def utc(self) -> NDArray[np.bool_]:
         """Which sources write times in UTC."""
-        return np.array(
-            [family.get("utc", False) for family in self.given["sources"].values() for _ in family["names"]]
+        daily = [family.get("utc", False) for family in self.given["sources"].values() for _ in family["names"]]
+        return np.array(daily + [False] * len(self.side.sources))
+
+    def side_rows(self) -> Rows:
+        """The rows of the side streams in the order of sending."""
+        daily = len(self.sources) - len(self.side.sources)
+        rows = self.side.rows
+        return rows.but(
+            what=rows.what + len(self.daily_whats),
+            source=rows.source + daily,
+            period=rows.period + len(self.totals.quarters),
         )
 
     @cached_property
@@ -177,7 +178,7 @@ class Scenario:
         for i, city in enumerate(cities.tolist()):
             family = families[i % len(families)]
             base, size = self.family(family["indicators"][0])
-            what.append(next(w for w, (code, _) in enumerate(self.whats) if code == family["indicators"][0]))
+            what.append(next(w for w, (code, _) in enumerate(self.daily_whats) if code == family["indicators"][0]))
             source.append(base + int(self.region[city]) % size)
         same = np.ones(len(cities), dtype=np.int64)
         return Rows(cities, np.array(what), np.array(source), same * 0, at, at, same * quarter, same * CLOSING)
@@ -206,7 +207,10 @@ def _quarter_end(quarter: str) -> date:
 
 def load(catalogue: Catalogue, name: str = "dti-2023") -> Scenario:
     """The scenario of that name. Raises ValueError for an unknown name, KeyError for a city not in the catalogue."""
-    given = calibration()
-    if given["name"] != name:
-        raise ValueError(f"no scenario {name!r}; there is {given['name']!r}")
-    return Scenario(given, totals(Frame.of(catalogue), given))
+    given = calibration(name)
+    frame = Frame.of(catalogue)
+    made = (ranked_totals if "tables" in given else totals)(frame, given)
+    if "side" not in given:
+        return Scenario(given, made)
+    sizes = sum(amounts[-1].sum(axis=1) / amounts[-1].sum() for amounts in made.amounts.values())
+    return Scenario(given, made, side_streams(given, catalogue, frame, sizes, _quarter_start(made.quarters[0])))

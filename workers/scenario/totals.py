@@ -1,6 +1,7 @@
 """What each city has in each quarter: whole numbers by city, indicator, industry that agree with the report's figures.
 
-From the calibration (`dti2023.toml`) in four steps, each a table of (quarter, city, ...):
+From a calibration (here `dti2023.toml`; ranked_totals.py makes those of `dti2022.toml`) in four steps, each a table of
+(quarter, city, ...):
 
 1. sizes: points of the national index in the first quarter, by city; those not named share what their agglomeration
    leaves.
@@ -16,19 +17,18 @@ figures from this table without playing a day of it.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator, default_rng
-from numpy.typing import NDArray
 
 from workers.scenario.fit import Floats, fit
-from workers.scenario.frame import Frame
+from workers.scenario.frame import Frame, Ints
 
-Ints = NDArray[np.int64]
-CALIBRATION = Path(__file__).with_name("dti2023.toml")
+CALIBRATIONS = {name: Path(__file__).with_name(f"{name.replace('-', '')}.toml") for name in ("dti-2023", "dti-2022")}
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ class Totals:
     industries: dict[str, list[str]]
 
 
-def calibration() -> dict[str, Any]:
-    """The calibration file as nested dicts."""
-    return tomllib.loads(CALIBRATION.read_text(encoding="utf-8"))
+def calibration(name: str = "dti-2023") -> dict[str, Any]:
+    """The calibration file of a scenario as nested dicts. Raises ValueError for an unknown name."""
+    if name not in CALIBRATIONS:
+        raise ValueError(f"no scenario {name!r}; there are {', '.join(map(repr, CALIBRATIONS))}")
+    return tomllib.loads(CALIBRATIONS[name].read_text(encoding="utf-8"))
 
 
 def totals(frame: Frame, given: dict[str, Any] | None = None) -> Totals:
@@ -54,8 +56,8 @@ def totals(frame: Frame, given: dict[str, Any] | None = None) -> Totals:
     given = given or calibration()
     rng = default_rng(given["noise_seed"])
     values = _paths(given, frame, _sizes(given, frame, rng), rng)
-    codes, weights, nation = _indicators(given)
-    pattern = _tilts(given, frame) * np.exp(rng.normal(0, 0.12, (len(frame.codes), len(codes))))
+    codes, weights, nation = indicators(given, given["nation"]["path"])
+    pattern = tilts(given, frame) * np.exp(rng.normal(0, 0.12, (len(frame.codes), len(codes))))
     amounts: dict[str, Ints] = {code: np.empty(0, np.int64) for code in codes}
     industries: dict[str, list[str]] = {code: [] for code in codes}
     points = []
@@ -63,7 +65,7 @@ def totals(frame: Frame, given: dict[str, Any] | None = None) -> Totals:
         wave = np.exp(rng.normal(0, 0.006, pattern.shape))
         points.append(fit(pattern * wave, rows, weights * nation[q]))
     for j, code in enumerate(codes):
-        units = _entry(given, code)["base_units"] / (weights[j] * nation[0, j])
+        units = entry_of(given, code)["base_units"] / (weights[j] * nation[0, j])
         scores = np.stack([table[:, j] for table in points])
         parts = scores[:, :, None]
         for kind in given["industries"].values():
@@ -137,13 +139,17 @@ def _led(path: Floats, lead: float) -> Floats:
     return own
 
 
-def _entry(given: dict[str, Any], code: str) -> dict[str, Any]:
+def entry_of(given: dict[str, Any], code: str) -> dict[str, Any]:
+    """What the calibration says of an indicator of the layers. Raises StopIteration."""
     return next(layer["indicators"][code] for layer in given["layers"].values() if code in layer["indicators"])
 
 
-def _indicators(given: dict[str, Any]) -> tuple[list[str], Floats, Floats]:
-    """Codes, weights in the whole index (they sum to 1), and national paths (quarter, indicator) from 100."""
-    nation = np.array(given["nation"]["path"], dtype=np.float64)
+def indicators(given: dict[str, Any], path: Sequence[float] | Floats) -> tuple[list[str], Floats, Floats]:
+    """Codes, weights in the whole index (they sum to 1), and national paths (quarter, indicator) from 100.
+
+    `path`: of the nation's index (quarter).
+    """
+    nation = np.array(path, dtype=np.float64)
     layers = given["layers"]
     points = sum(layer["weight"] for layer in layers.values())
     paths = {name: np.array(layer["path"], dtype=np.float64) for name, layer in layers.items() if "path" in layer}
@@ -166,11 +172,13 @@ def _indicators(given: dict[str, Any]) -> tuple[list[str], Floats, Floats]:
     return codes, np.array(weights), np.stack(columns, axis=1)
 
 
-def _tilts(given: dict[str, Any], frame: Frame) -> Floats:
+def tilts(given: dict[str, Any], frame: Frame) -> Floats:
+    """Factors (city, indicator) of what cities or groups are strong in; those of a city and its groups multiply."""
     layer_of = [name for name, layer in given["layers"].items() for _ in layer["indicators"]]
     pattern = np.ones((len(frame.codes), len(layer_of)))
     for name, factors in given["tilts"].items():
-        pattern[frame.at[name]] = [factors[layer] for layer in layer_of]
+        inside = frame.groups[name] if name in frame.groups else frame.at[name]
+        pattern[inside] *= [factors[layer] for layer in layer_of]
     return pattern
 
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workers.scenario.rows import DAY_S, EPOCH, Rows, Scenario
-from workers.scenario.totals import Ints
+from workers.scenario.columns import DAY_S, EPOCH, Rows
+from workers.scenario.frame import Ints
+from workers.scenario.rows import Scenario
 
 UTC_BEHIND_S = 8 * 3600  # of Asia/Shanghai, which has had no summer time since 1991
 
@@ -47,9 +48,9 @@ class Wire:
         self.middles = [
             f',"city":"{city}","indicator":"{code}",'
             + (f'"industry":"{industry}",' if industry else "")
-            + '"op":"add","value":'
-            for city in scenario.frame.codes
-            for code, industry in scenario.whats
+            + f'"op":"{op}","value":'
+            for city in scenario.codes
+            for (code, industry), op in zip(scenario.whats, scenario.ops, strict=True)
         ]
         self.cents = [f".{i:02d}" for i in range(100)]
 
@@ -65,10 +66,11 @@ class Wire:
         return [f'{time}+08:00"}}' for time in times] + [f'{time}Z"}}' for time in times]
 
     def texts(self, rows: Rows, seq: Ints) -> list[str]:
-        """One JSON object per row. Indicators have 2 decimals."""
+        """One JSON object per row."""
         utc = self.scenario.utc[rows.source]
         at = rows.at - UTC_BEHIND_S * utc
         size = np.abs(rows.amount)
+        places = np.asarray(self.scenario.decimals)[rows.what]
         heads, middles, cents, days, clock = self.heads, self.middles, self.cents, self.days, self.clock
         texts = [
             f"{heads[s]}{q}{middles[m]}{w}{cents[c]}{days[d]}{clock[t]}"
@@ -83,20 +85,24 @@ class Wire:
                 strict=True,
             )
         ]
+        for i in np.flatnonzero(places != 2).tolist():
+            head, _, tail = texts[i].partition('"value":')
+            value = f"{size[i] / 10 ** places[i]:.{places[i]}f}"
+            texts[i] = f'{head}"value":{value}{tail[tail.index(",") :]}'
         for i in np.flatnonzero(rows.amount < 0).tolist():
             texts[i] = texts[i].replace('"value":', '"value":-')
         for i in np.flatnonzero(rows.period >= 0).tolist():
-            texts[i] = f'{texts[i][:-1]},"period":"{self.scenario.totals.quarters[rows.period[i]]}"}}'
+            texts[i] = f'{texts[i][:-1]},"period":"{self.scenario.periods[rows.period[i]]}"}}'
         return texts
 
     def fields(self, rows: Rows, i: int, seq: int) -> Fields:
-        """Row `i` field by field, for faults to change."""
+        """Row `i`, a daily one, field by field, for faults to change."""
         code, industry = self.scenario.whats[int(rows.what[i])]
         day, time = divmod(int(rows.at[i]), DAY_S)
         return Fields(
             source=f'"{self.scenario.sources[int(rows.source[i])]}"',
             seq=str(seq),
-            city=f'"{self.scenario.frame.codes[int(rows.city[i])]}"',
+            city=f'"{self.scenario.codes[int(rows.city[i])]}"',
             indicator=f'"{code}"',
             industry=f'"{industry}"' if industry else None,
             op='"add"',
