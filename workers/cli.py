@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,10 @@ from typing import Annotated
 import typer
 
 from workers.cli_catalogue import catalogue
+from workers.cli_define import define
 from workers.cli_dlq import dlq
+from workers.cli_edition import edition
+from workers.cli_explain import explain, whatif
 from workers.cli_feed import feed
 from workers.logs import configure
 from workers.output import console, emit, note, told
@@ -22,7 +26,11 @@ main = typer.Typer(
 )
 main.add_typer(dlq, name="dlq")
 main.add_typer(catalogue, name="catalogue")
+main.add_typer(define, name="define")
+main.add_typer(edition, name="edition")
 main.command()(feed)
+main.command()(explain)
+main.command()(whatif)
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 System = Annotated[str, typer.Argument(help="an index system, such as dti-2023")]
@@ -148,19 +156,26 @@ def top(
 
 
 @main.command()
-def verify(system: System, json: Json = False) -> None:
+def verify(
+    systems: Annotated[list[str] | None, typer.Argument(help="index systems; none: all that have published")] = None,
+    json: Json = False,
+) -> None:
     """Recompute everything from the log by another way, compare it with what is published; exit 1 on a difference."""
-    from workers.verify import render
-    from workers.verify import verify as run_verify
+    from workers.verify import render, total, verify_all
 
     with told():
-        settings = Settings()
-        report = run_verify(settings.kafka, settings.redis, system, progress=note, kafka_options=settings.kafka_options)
+        settings, began = Settings(), time.monotonic()
+        reports = verify_all(
+            settings.kafka, settings.redis, systems or (), progress=note, kafka_options=settings.kafka_options
+        )
         if json:
-            emit(report.to_json())
+            # Of one system that was asked for: its report; else all of them with their sum.
+            alone = systems is not None and len(systems) == 1
+            emit(reports[0].to_json() if alone else total(reports, time.monotonic() - began))
         else:
-            render(report, console)
-        raise typer.Exit(0 if report.ok else 1)
+            for report in reports:
+                render(report, console)
+        raise typer.Exit(0 if all(report.ok for report in reports) else 1)
 
 
 if __name__ == "__main__":

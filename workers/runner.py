@@ -27,6 +27,7 @@ from workers.health import Health
 from workers.hub import Hub
 from workers.retry import FIRST_S, LAST_S, PASSING
 from workers.revision import RevisionWriter, Source, anew, empty, same_tables, stale_tables
+from workers.robust import RobustTask
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class SystemRunner:
         self._made_from: Source | None = None
         self._writer: RevisionWriter
         self._publisher: Publisher | None = None
+        self._robust: RobustTask | None = None
         self._generation = 0
         self._revision = 0
         self._offsets: dict[str, int] = {}
@@ -88,6 +90,9 @@ class SystemRunner:
                     wait_s = min(LAST_S, wait_s * 2)
                 finally:
                     self._hub.forget(self.system)
+                    if self._robust is not None:
+                        await self._robust.stop()
+                        self._robust = None
                     if self._publisher is not None:
                         self._publisher.close()
                         self._publisher = None
@@ -148,6 +153,10 @@ class SystemRunner:
         self._offsets = last.offsets if last else {}
         before, self._made_from = self._made_from, (definition, hub.catalogue)
         await self._publish_differences(published, before, self._made_from)
+        if settings.robustness == "on" and definition.robustness is not None:
+            self._robust = RobustTask(settings, definition)
+            self._robust.start()
+            self._robust.published(self._board.system, self._revision, list(self._board.system.sheets))
         return moved
 
     async def _publish_differences(self, published: Published, before: Source | None, now: Source) -> None:
@@ -213,6 +222,8 @@ class SystemRunner:
 
     async def _commit(self, diff: Diff, due: list[TableKey], gone: list[str], reason: str) -> None:
         assert self._publisher is not None
+        if self._robust is not None:
+            self._robust.hold()
         cut = self._hub.cut()
         tables, emptied = [], list(gone)
         for key in due:
@@ -229,3 +240,5 @@ class SystemRunner:
         for key in due:
             self._dirty.pop(key, None)
             self._sent[key] = now
+        if self._robust is not None:
+            self._robust.published(self._board.system, self._revision, {update["period"] for update in diff.updates})

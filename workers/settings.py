@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     )
     dir: Path = Field(default_factory=_data_folder, description="folder of the local servers' data (`tidewatch up`)")
 
+    robustness: Literal["on", "off"] = Field(
+        "on", description="whether the index worker publishes rank intervals, for systems that have `[robustness]`"
+    )
+
     group: str = Field("tidewatch-ingest", description="consumer group of the ingest workers")
     session_s: float = Field(10.0, ge=6, le=300, description="a worker that is silent for so long loses its share")
 

@@ -78,6 +78,8 @@ COMMANDS = [
     ("up",), ("ingest",), ("index",), ("feed",), ("demo",), ("rankings",), ("top",), ("verify",),
     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "replay"),
     ("catalogue", "show"), ("catalogue", "publish"),
+    ("define", "check"), ("define", "show"), ("define", "history"), ("define", "apply"),
+    ("edition", "freeze"), ("edition", "list"), ("edition", "show"), ("edition", "diff"),
 ]  # fmt: skip
 
 
@@ -156,6 +158,21 @@ def test_once_plays_verifies_and_balances() -> None:
     assert result["sent"] == result["accepted"] + result["duplicates"] + sum(result["rejected"].values())
     assert result["cities"] == 351
     assert set(result["rejected"]) == {reason.code for reason in Reason}
+
+
+def test_once_verifies_every_system_of_the_folder() -> None:
+    """All systems on one stream, at the least density of the scenario that has data for each of them."""
+    folder = REPOSITORY / "systems"
+    every = {path.stem for path in folder.glob("*.toml") if path.stem != "alerts"}
+    done = tidewatch(
+        "demo", "--once", "--scenario", "dti-2022", "--json", "--density", "0.02", "--seed", "7",
+        timeout_s=400, env={"TIDEWATCH_SYSTEMS": str(folder)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["verify"]["differences"] == 0
+    assert set(result["verify"]["systems"]) == every
+    assert all(found["values"] > 0 for found in result["verify"]["systems"].values())
 
 
 def _children(pid: int) -> set[int]:
