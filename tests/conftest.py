@@ -32,7 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
 
-
     one_system = Path(tempfile.mkdtemp(prefix="tidewatch-one-system-"))
     shutil.copy(REPOSITORY / "systems" / "dti-2023.toml", one_system)
     os.environ["TIDEWATCH_SYSTEMS"] = str(one_system)
