@@ -126,7 +126,7 @@ def bulk(seed: int, size: int) -> list[Event]:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32),
     size=st.integers(20, 120),
@@ -413,7 +413,7 @@ def test_what_is_missing_has_its_reason() -> None:
 # --- exact sums -------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=8),
     st.floats(-1e-14, 1e-14),
