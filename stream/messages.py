@@ -179,6 +179,50 @@ class Edition(_Message):
     values: EditionValues
 
 
+class AlertMessage(_Message):
+    """`alerts`, key `rule/entity[@node]/system`: one alert as it stands. `state`: firing, held or resolved.
+
+    `since` (event time since when the condition holds) and `at` (watermark of the transition) in us; `value` and
+    `bound` as the rule counts; `held_by`: what explains it, of held ones, and of resolved ones that never fired;
+    `cause`: parts of the move, None until known.
+    """
+
+    system: str
+    rule: str
+    type: str
+    severity: str
+    title: str
+    entity: str
+    node: str | None
+    period: str | None
+    state: str
+    value: float
+    bound: float
+    since: int
+    at: int
+    revision: int
+    held_by: str
+    cause: dict[str, Any] | None
+    links: dict[str, str]
+
+
+class AlertSilence(_Message):
+    """`alerts`, key `silence/rule/entity[@node]`: nobody is notified until `until` (RFC 3339); `*` stands for any."""
+
+    rule: str
+    subject: str
+    until: str
+    author: str
+    reason: str
+    at: str
+
+
+class AlertPosition(_Message):
+    """`alerts`, key `state/position`: next offsets of the outputs that are evaluated, by topic."""
+
+    offsets: dict[str, int]
+
+
 class ControlVersion(_Message):
     """`control`, key `system/version`: one definition."""
 
@@ -206,7 +250,19 @@ encode = msgspec.json.Encoder().encode
 # Made here, once, by one thread: msgspec 0.22 lets a second thread see a type's decoder half built, and crashes.
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (IndexUpdate, RankingDelta, RankingTable, Revision, ControlVersion, ControlActive, RobustTable, Edition)
+    for kind in (
+        AlertMessage,
+        AlertSilence,
+        AlertPosition,
+        IndexUpdate,
+        RankingDelta,
+        RankingTable,
+        Revision,
+        ControlVersion,
+        ControlActive,
+        RobustTable,
+        Edition,
+    )
 }
 
 

@@ -6,7 +6,7 @@ watermarks taken after that: another system's open transaction would else hide o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stream.messages import IndexUpdate, RankingTable, Revision, decode_message
@@ -23,13 +23,21 @@ class Published:
     tables: dict[str, RankingTable] = field(default_factory=dict)
 
 
-def read_back(address: str, system: str, options: Mapping[str, object] | None = None) -> Published:
-    """All that `system` has committed. Blocking. Errors: UnreachableError, MessageError (a newer schema)."""
+def read_back(
+    address: str,
+    system: str,
+    options: Mapping[str, object] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Published:
+    """All that `system` has committed. Blocking, until the end or `stopping()`.
+
+    Errors: UnreachableError, MessageError (a newer schema).
+    """
     partition = partition_of(system)
     ends = high_watermarks(address, [(topic, partition) for topic in (UPDATES, RANKINGS, REVISIONS)], options)
     prefix = f"{system}/".encode()
     last: dict[tuple[str, bytes], bytes | None] = {}
-    for message in read_to(address, ends, options):
+    for message in read_to(address, ends, options, stopping=stopping):
         key = message.key() or b""
         if isinstance(key, bytes) and key.startswith(prefix):
             value = message.value()

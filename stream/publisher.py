@@ -8,7 +8,8 @@ waits for the broker), so they run in a thread of the publisher's own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from stream.topics import EVENT_BYTES, client_options, partition_of
 # transaction no longer hides what is behind it from readers. Far above any commit that is under way (some ms).
 TRANSACTION_TIMEOUT_MS = 15_000
 CALL_TIMEOUT_S = 10.0
+SLICE_S = 1.0  # of a call that may be given up before its end
 
 
 class Record(NamedTuple):
@@ -45,9 +47,12 @@ def refusal(failure: KafkaException, what: str, fenced: StreamError) -> StreamEr
 class Publisher:
     """Publishes the revisions of `system`. Use: `await initialise()`, then `await publish(records)` once a revision."""
 
-    def __init__(self, address: str, system: str, *, options: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, address: str, system: str, *, options: Mapping[str, object] | None = None, partition: int | None = None
+    ) -> None:
+        """`partition`: None for that of the system; others that publish by partition name it (the alert worker)."""
         self.system = system
-        self._partition = partition_of(system)
+        self._partition = partition_of(system) if partition is None else partition
         self._config = {
             **client_options(address, options),
             "transactional.id": f"tidewatch/{system}",
@@ -59,6 +64,11 @@ class Publisher:
         }
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"publisher-{system}")
         self._producer: Producer | None = None
+        self._hurried = False
+
+    def hurry(self) -> None:
+        """The worker ends: an `initialise` under way is given up soon. What is being committed is finished."""
+        self._hurried = True
 
     async def initialise(self) -> None:
         """Fence every predecessor; from here on none of them can commit.
@@ -69,7 +79,7 @@ class Publisher:
 
         def do() -> None:
             self._producer = Producer(self._config)
-            self._producer.init_transactions(CALL_TIMEOUT_S)
+            self._in_slices(self._producer.init_transactions)
 
         await self._call(loop, do)
 
@@ -81,6 +91,18 @@ class Publisher:
         """
         loop = asyncio.get_running_loop()
         await self._call(loop, lambda: self._publish(records))
+
+    def _in_slices(self, call: Callable[[float], object]) -> None:
+        """`call(seconds)`, which goes on where it stopped when it is repeated, for CALL_TIMEOUT_S, or until `hurry`."""
+        ends = time.monotonic() + CALL_TIMEOUT_S
+        while True:
+            try:
+                call(SLICE_S)
+                return
+            except KafkaException as failure:
+                error: KafkaError = failure.args[0]
+                if not error.retriable() or self._hurried or time.monotonic() > ends:
+                    raise
 
     def _publish(self, records: Iterable[Record]) -> None:
         producer = self._producer

@@ -9,7 +9,7 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.errors import UnreachableError
-from stream.topics import client_options
+from stream.topics import ANSWER_S, client_options
 
 READ = 10_000
 
@@ -29,7 +29,10 @@ def reader_options(address: str, options: Mapping[str, object] | None, *, commit
 
 
 def high_watermarks(
-    address: str, where: list[tuple[str, int]], options: Mapping[str, object] | None = None, timeout_s: float = 10.0
+    address: str,
+    where: list[tuple[str, int]],
+    options: Mapping[str, object] | None = None,
+    timeout_s: float = ANSWER_S,
 ) -> dict[tuple[str, int], int]:
     """High watermark of each (topic, partition): past everything written, committed or not.
 
@@ -55,11 +58,12 @@ def read_to(
     committed: bool = True,
     timeout_s: float = 60.0,
     clock: Callable[[], float] = time.monotonic,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Message]:
     """Every message of the partitions in `ends`, from the start up to (not including) the offsets given, in log order.
 
     With `committed`, waits until no open transaction hides anything below these ends. Errors: UnreachableError where
-    the end is not reached and nothing comes for `timeout_s`.
+    the end is not reached and nothing comes for `timeout_s`, or `stopping()` says that nobody wants it any more.
     """
     open_ends = {where: end for where, end in ends.items() if end > 0}
     if not open_ends:
@@ -73,6 +77,8 @@ def read_to(
         while open_ends:
             first = consumer.poll(0.2)
             if first is None:
+                if stopping():
+                    raise UnreachableError(f"Kafka at {address}: not read to the end, since the worker ends")
                 if clock() > deadline:
                     left = ", ".join(f"{topic}/{partition}" for topic, partition in open_ends)
                     raise UnreachableError(f"Kafka at {address}: {left} not read to the end within {timeout_s:.0f} s")
@@ -99,7 +105,7 @@ def read_to(
 
 def _start(consumer: Consumer, address: str, topic: str, partition: int) -> TopicPartition:
     try:
-        low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10.0)
+        low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_S)
     except KafkaException as error:
         raise UnreachableError(f"Kafka at {address}: no offsets of {topic}: {error.args[0].str()}") from None
     return TopicPartition(topic, partition, low)

@@ -25,6 +25,7 @@ RANKINGS = "rankings"
 REVISIONS = "revisions"
 OUTPUTS = (UPDATES, DELTAS, RANKINGS, REVISIONS)
 EDITIONS = "editions"  # written by `tidewatch edition`, not by revisions
+ALERTS = "alerts"  # written by the alert worker, with its own state and position
 ROBUSTNESS = "robustness"  # computed after revisions, in no transaction of theirs
 
 # Of `control` and every output: how far systems can be spread over index workers.
@@ -83,6 +84,7 @@ def all_topics(partitions: int) -> list[Topic]:
         # Keys are distinct and no tombstone is ever written: compaction removes no edition.
         Topic(EDITIONS, SYSTEM_PARTITIONS, {**_compacted(), "max.message.bytes": str(EDITION_BYTES)}),
         Topic(ROBUSTNESS, SYSTEM_PARTITIONS, _compacted()),
+        Topic(ALERTS, SYSTEM_PARTITIONS, _compacted()),
     ]
 
 

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from workers.cli_alerts import alerts
 from workers.cli_catalogue import catalogue
 from workers.cli_define import define
 from workers.cli_dlq import dlq
+from workers.cli_doctor import doctor
 from workers.cli_edition import edition
 from workers.cli_explain import explain, whatif
 from workers.cli_feed import feed
@@ -26,9 +28,11 @@ main = typer.Typer(
 )
 main.add_typer(dlq, name="dlq")
 main.add_typer(catalogue, name="catalogue")
+main.add_typer(alerts, name="alerts")
 main.add_typer(define, name="define")
 main.add_typer(edition, name="edition")
 main.command()(feed)
+main.command()(doctor)
 main.command()(explain)
 main.command()(whatif)
 
@@ -70,6 +74,14 @@ def index(json: Json = False) -> None:
     from workers.run import run_index
 
     _work("index", run_index, json)
+
+
+@main.command()
+def alert(json: Json = False) -> None:
+    """Run an alert worker: revisions in, alerts out (to the topic `alerts`, Alertmanager, a webhook)."""
+    from workers.run import run_alert
+
+    _work("alert", run_alert, json)
 
 
 def _work(name: str, run: Callable[[Settings], int], as_json: bool) -> None:
@@ -122,7 +134,7 @@ def rankings(
     period: PeriodName,
     ranking: Annotated[str | None, typer.Argument(help="one of the system's rankings; without it: their names")] = None,
     scope: Annotated[str | None, typer.Option("--scope", "-s", help="a group, such as province:330000")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="rows to print; 0: all")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="rows to print; 0: all (with --json always all)")] = 20,
     json: Json = False,
 ) -> None:
     """Print a published ranking, from the committed topic."""

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from workers.output import console, emit, note, told
+from workers.output import console, emit, note, people_table, told
 from workers.settings import Settings
 
 define = typer.Typer(help="Definitions of index systems, and which version is in force.", no_args_is_help=True)
@@ -87,7 +86,7 @@ def history(system: System, json: Json = False) -> None:
         if json:
             emit(found)
             return
-        grid = Table("version", "in force", "since revision", "author", "reason", "at", title=system)
+        grid = people_table("version", "in force", "since revision", "author", "reason", "at", title=system)
         for each in found["versions"]:
             since = "" if each["since"] is None else str(each["since"])
             marks = (str(each["version"]), "yes" if each["active"] else "", since)
@@ -118,6 +117,7 @@ def apply(
     A file's version must be above every known one, unless it is a known text again. A broken definition is refused
     with file, key and reason before anything is written.
     """
+    from stream.control import read_system
     from workers.catalogue_in_force import catalogue_in_redis
     from workers.define import apply as apply_to
     from workers.define import file_version, new_weights, old_version, parsed_weights, wait_for
@@ -135,7 +135,11 @@ def apply(
         elif weight:
             decide = new_weights(parsed_weights(weight), author, reason, catalogue, system)
         else:
+            if not Path(what).is_file():
+                raise ValueError(f"{what} is no file; to change a system in force give --version or --weight")
             system, decide = file_version(Path(what), author, reason, catalogue)
+            if not read_system(settings.kafka, system, settings.kafka_options).versions:
+                note(f"{system} is a new system; `control` did not know it")
         result = apply_to(settings, system, decide)
         result["revision"] = wait_for(settings, system, result["version"], timeout) if wait else None
         if weight and result["left_out"]:

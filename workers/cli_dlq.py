@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from workers.dead_letters import Filter, read_letters, repaired, replay
-from workers.output import console, emit, note, told
+from workers.output import console, emit, note, people_table, told
 from workers.settings import Settings
 
 dlq = typer.Typer(help="Dead letters: rejected events with their bytes, reason and position.", no_args_is_help=True)
@@ -41,7 +40,7 @@ def list_letters(
                 }
             )
             return
-        table = Table("position", "reason", "detail", "bytes", title=f"{len(letters):,} letters {counts}")
+        table = people_table("position", "reason", "detail", "bytes", title=f"{len(letters):,} letters {counts}")
         for letter in shown:
             table.add_row(letter.letter.key, letter.letter.reason, letter.letter.detail, str(len(letter.letter.raw)))
         console.print(table)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from workers.output import console, emit, told
+from workers.output import console, emit, people_table, told
 from workers.settings import Settings
 
 edition = typer.Typer(help="Editions: a period's tables and values, frozen under a name.", no_args_is_help=True)
@@ -15,7 +14,7 @@ edition = typer.Typer(help="Editions: a period's tables and values, frozen under
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 System = Annotated[str, typer.Argument(help="an index system, such as dti-2023")]
 Name = Annotated[str, typer.Argument(help="an edition of it, as `list` prints it")]
-Limit = Annotated[int, typer.Option("--limit", "-n", help="rows to print of each table; 0: all")]
+Limit = Annotated[int, typer.Option("--limit", "-n", help="rows to print of each table; 0: all (with --json always all)")]
 
 
 @edition.command("freeze")
@@ -71,7 +70,7 @@ def list_editions(
         if json:
             emit({"system": system, "editions": [summary(each) for each in found]})
             return
-        grid = Table("system", "name", "period", "revision", "definition", "author", "at", "corrects", "reason")
+        grid = people_table("system", "name", "period", "revision", "definition", "author", "at", "corrects", "reason")
         for each in found:
             numbers = (each.period, str(each.revision), str(each.definition))
             grid.add_row(each.system, each.name, *numbers, each.author, each.at, each.corrects or "", each.reason)
@@ -106,7 +105,7 @@ def show_edition(
                 _say(f"  {each.ranking}{f' --scope {each.scope}' if each.scope else ''}: {len(each.rows.entity)} rows")
             return
         title = f"{system}/{name} {table.ranking} {found.period} {table.scope or ''}, revision {found.revision}"
-        grid = Table("rank", "change", "code", table.measure, title=title)
+        grid = people_table("rank", "change", "code", table.measure, title=title)
         rows = table.rows
         for entity, rank, change, value in list(zip(rows.entity, rows.rank, rows.change, rows.value, strict=True))[
             : limit or None
@@ -150,7 +149,9 @@ def _render(found: dict[str, Any], limit: int) -> None:
         rows += [(row["entity"], f"left, was {row['rank']}", repr(row["value"])) for row in table["left"]]
         within = f" within {table['scope']}" if table["scope"] else ""
         there = "" if table["is_there"] else " (is no more)"
-        grid = Table("code", "rank", "value", title=f"{table['ranking']}{within}{there}: {len(rows)} rows differ")
+        grid = people_table(
+            "code", "rank", "value", title=f"{table['ranking']}{within}{there}: {len(rows)} rows differ"
+        )
         for row in rows[: limit or None]:
             grid.add_row(*row)
         console.print(grid)

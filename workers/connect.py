@@ -14,6 +14,7 @@ from stream.batches import EventReader
 from stream.letters import LetterBox
 from workers.health import Health
 from workers.ingest import IngestWorker
+from workers.masked import masked
 from workers.settings import Settings
 
 # Above any flush or load that makes sense; a server that is silent for longer is away, and is tried again.
@@ -24,8 +25,18 @@ def make_redis(url: str) -> Redis:
     """Client of `redis://`, `rediss://`, `unix://`, `redis+cluster://host:port` or
     `redis+sentinel://host:port[,host:port]/db?master=name`. Connects on first use.
 
-    Errors: ValueError for another form.
+    Errors: ValueError for another form, without the password.
     """
+    try:
+        return _redis(url)
+    except ValueError:  # whose text may hold any part of the URL
+        raise ValueError(
+            f"TIDEWATCH_REDIS: {masked(url)} is not redis://[user:password@]host:port/db, rediss://, unix://, "
+            "redis+cluster:// or redis+sentinel://; encode special characters of a password (%2F for /)"
+        ) from None
+
+
+def _redis(url: str) -> Redis:
     common: dict[str, Any] = {
         "decode_responses": True,
         "socket_timeout": SOCKET_TIMEOUT_S,

@@ -14,7 +14,7 @@ from index.explain_parts import AVAILABILITY, CITY, MEMBERSHIP, OTHERS, REFERENC
 from index.periods import Period
 from index.system import System
 from workers.now import Now, board_now
-from workers.output import console, emit
+from workers.output import console, emit, people_table
 from workers.settings import Settings
 
 _WHAT = {
@@ -54,6 +54,10 @@ def entity_of(system: System, name: str) -> str:
         return codes[0]
     if codes:
         raise ValueError(f"{name} may be {', '.join(codes)}; give the code")
+    for merger in system.catalogue.mergers:
+        merged = system.catalogue.entity_of[merger.code]
+        if name in (merged.code, merged.name, merged.name_en):
+            raise ValueError(f"{name} is part of {merger.into} since {merger.month}; ask for that")
     like = name.casefold()
     near = [f"{e.code} ({e.name_en or e.name})" for e in entities if like in f"{e.name} {e.name_en}".casefold()]
     hint = f"; like it: {', '.join(near[:10])}" if near else "; `tidewatch catalogue show` tells what is known"
@@ -94,7 +98,7 @@ def _print(found: Explanation, now: Now, limit: int) -> None:
 def _grid(title: str, parts: Sequence[Part], found: Explanation, catalogue: Catalogue) -> Table:
     """Columns that would be empty are left out."""
     amounts, notes = any(part.amount for part in parts), any(part.note for part in parts if part.cause != OTHERS)
-    grid = Table("part", "move", "of the move", "before", "after", title=title)
+    grid = people_table("part", "move", "of the move", "before", "after", title=title)
     for name in ("amount before", "amount after") if amounts else ():
         grid.add_column(name, justify="right")
     if notes:

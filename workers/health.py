@@ -1,26 +1,34 @@
 """Whether a worker is alive and makes progress: /healthz, /readyz and /metrics on one port.
 
 `/healthz` is 200 while the event loop turns and nothing has failed for good; `/readyz` is 200 only while work goes on:
-not while the worker waits for Kafka or Redis, and not when what it should do has stood still.
+not while the worker waits for Kafka or Redis, and not when one of its tasks has stood still.
+
+A task is on watch from `turn` to `rest`: in between it must turn again within `stalled_s`, or it hangs. A task that
+rests has nothing to do, and waits for as long as it takes.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import prometheus_client
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+
+from workers.metrics import Live, build_labels, page
 
 log = structlog.get_logger(__name__)
+
+SERVERS = ("Kafka", "Redis")
 
 
 @dataclass(slots=True)
 class Health:
-    """What the worker says of itself. `stalled_s`: no turn of the main loop for so long counts as standing still."""
+    """What the worker says of itself. `stalled_s`: no turn of a task that is on watch for so long counts as hanging."""
 
     name: str
     stalled_s: float = 15.0
@@ -28,13 +36,48 @@ class Health:
     failed: str | None = None
     ready: bool = False
     waiting: dict[str, str] = field(default_factory=dict)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     _waiters: Counter[str] = field(default_factory=Counter)
-    _turned: float = 0.0
+    _turned: dict[str, float] = field(default_factory=dict)
+    _waits: prometheus_client.Counter = field(init=False)
 
-    def turn(self) -> None:
-        """The main loop came round."""
-        self._turned = self.clock()
+    def __post_init__(self) -> None:
+        """Declare what every worker's /metrics has."""
+        self._waits = prometheus_client.Counter(
+            "tidewatch_server_waits_total", "Waits for a server that began", ["server"], registry=self.registry
+        )
+        live = Live(self.registry)
+        labels = ("worker", "version", "python", "schema")
+        live.gauge("tidewatch_build_info", "1; which build runs", labels, lambda: [(build_labels(self.name), 1.0)])
+        live.gauge(
+            "tidewatch_worker_ready", "1 while /readyz answers 200", (), lambda: [((), float(self.problem() is None))]
+        )
+        live.gauge(
+            "tidewatch_worker_failed", "1 when stopped for good", (), lambda: [((), float(self.failed is not None))]
+        )
+        live.gauge("tidewatch_worker_still_seconds", "Since a task's last turn", ("task",), self._still)
+        live.gauge("tidewatch_server_waiting", "Tasks that wait for a server now", ("server",), self._waiting_tasks)
+        live.register()
+
+    def _still(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        now = self.clock()
+        longest: dict[str, float] = {}
+        for task, turned in self._turned.items():
+            kind = task.partition(" ")[0]  # the tasks of the systems together: the label stays bounded
+            longest[kind] = max(longest.get(kind, 0.0), now - turned)
+        return iter([((task,), still) for task, still in longest.items()])
+
+    def _waiting_tasks(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        return iter([((server,), float(self._waiters[server])) for server in SERVERS])
+
+    def turn(self, task: str = "main") -> None:
+        """A task came round: it is on watch until it rests. `task`: a word, or a word, a blank and which of them."""
+        self._turned[task] = self.clock()
         self.ready = True
+
+    def rest(self, task: str) -> None:
+        """A task has nothing to do, or has ended."""
+        self._turned.pop(task, None)
 
     def waits(self, what: str, reason: str, *, anew: bool) -> bool:
         """Another task (`anew`), or one that does already, waits for server `what`. Returns whether it is the first.
@@ -43,7 +86,10 @@ class Health:
         """
         self.waiting[what] = reason
         self._waiters[what] += anew
-        return anew and self._waiters[what] == 1
+        first = anew and self._waiters[what] == 1
+        if first and what in SERVERS:
+            self._waits.labels(what).inc()
+        return first
 
     def goes_on(self, what: str) -> bool:
         """A task that waited for `what` does so no more. Returns whether nobody else does."""
@@ -61,8 +107,10 @@ class Health:
             return "; ".join(f"waiting for {what}: {why}" for what, why in sorted(self.waiting.items()))
         if not self.ready:
             return "starting"
-        still = self.clock() - self._turned
-        return f"no progress for {still:.0f} s" if still > self.stalled_s else None
+        now = self.clock()
+        still = {task: now - turned for task, turned in self._turned.items() if now - turned > self.stalled_s}
+        where = {task: "" if task == "main" else f" ({task})" for task in still}
+        return "; ".join(f"no progress for {s:.0f} s{where[task]}" for task, s in sorted(still.items())) or None
 
 
 class HealthServer:
@@ -101,4 +149,4 @@ class HealthServer:
         return web.json_response(body, status=503 if problem else 200)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=page(self._health.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -7,6 +7,7 @@ one step of the event loop, so whoever looks between two steps sees one consiste
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -29,6 +30,8 @@ from workers.health import Health
 from workers.retry import until_done
 
 log = structlog.get_logger(__name__)
+
+TASK = "feed"
 
 Listener = Callable[[Changes], None]
 
@@ -53,6 +56,8 @@ class Hub:
         self._listeners: dict[str, Listener] = {}
         self._moved: dict[str, asyncio.Event] = {}
         self._ending = False
+        self.entries = 0  # of the feeds, applied
+        self.loads: Counter[Partition] = Counter()  # after a gap
         self.generation = 0  # rises when the catalogue changed: every board must be made anew
         self.catalogue: Catalogue
         self.cells: CellStore
@@ -97,20 +102,28 @@ class Hub:
 
     async def run(self) -> None:
         """Follow the feeds until `stop()`. Errors: those that need a person (SchemaError, CorruptCellError)."""
-        while not self._ending:
-            self._health.turn()
-            try:
-                await self._turn()
-            except NewerCatalogueError as newer:
-                log.info("newer catalogue", reason=str(newer))
-                await self._restart()
+        try:
+            while not self._ending:
+                self._health.turn(TASK)
+                try:
+                    await self._turn()
+                except NewerCatalogueError as newer:
+                    log.info("newer catalogue", catalogue=self.catalogue.version, reason=str(newer))
+                    await self._restart()
+        finally:
+            self._health.rest(TASK)
 
     async def _turn(self) -> None:
         """What is new in the feeds; where they say nothing, whether they kept something back."""
         try:
             entries = await until_done("Redis", self._feed.read, self._health, stopping=lambda: self._ending)
         except FeedGapError as gap:
-            log.info("feed gap", partition=gap.partition, reason=str(gap))
+            log.info(
+                "feed gap",
+                partition=gap.partition,
+                offset=self._feed.applied[Partition(gap.partition)],
+                reason=str(gap),
+            )
             await self._reload(Partition(gap.partition))
             return
         self._apply(entries)
@@ -135,6 +148,7 @@ class Hub:
         rows = chain.from_iterable(entry.rows for entry in mine)
         changes = self.cells.apply(partition, rows, last.catalogue_version)
         self._feed.applied[partition] = last.end
+        self.entries += len(mine)
         self._note(partition, last.watermark_us, last.counts)
         self._tell(changes)
 
@@ -151,8 +165,10 @@ class Hub:
         changes = self.cells.replace(partition, snapshot.changed_rows(), snapshot.catalogue_version)
         # Only now: an offset is never named without its cells.
         self._feed.adopt(snapshot)
+        self.loads[partition] += 1
         self._note(partition, snapshot.watermark_us, snapshot.counts)
         self._tell(changes)
+        log.info("loaded again", partition=partition, offset=snapshot.offset)
 
     async def _restart(self) -> None:
         """Everything anew under the newest catalogue; the boards follow, since `generation` rises."""
@@ -188,6 +204,10 @@ class Hub:
     def reaches(self, offsets: dict[str, int]) -> bool:
         """Whether no partition is below `offsets` (of a revision): a state that lies before it is never published."""
         return all(self._feed.applied.get(Partition(int(p)), Offset(0)) >= o for p, o in offsets.items())
+
+    def positions(self) -> dict[int, int]:
+        """The offset applied, of every partition."""
+        return {int(p): int(o) for p, o in self._feed.applied.items()}
 
     def cut(self) -> Cut:
         """The cut that the cells stand at now."""

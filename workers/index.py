@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import faust
 import structlog
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
@@ -22,16 +22,23 @@ from index.definition import Definition
 from index.errors import DefinitionError
 from state.keys import Partition
 from stream.control import publish_definition, read_control
+from stream.ends import Ends
 from stream.errors import UnreachableError
 from stream.messages import ControlVersion
-from stream.topics import CONTROL, EVENTS, SYSTEM_PARTITIONS, client_options, partition_of
+from stream.topics import ANSWER_S, CONTROL, EVENTS, SYSTEM_PARTITIONS, client_options, partition_of
 from workers.health import Health
 from workers.hub import Hub
+from workers.metrics_index import IndexMetrics
+from workers.prepare import definition_files
+from workers.probe import Probe
+from workers.redis_look import RedisLook
 from workers.retry import until_done
 from workers.runner import SystemRunner
 from workers.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+TASK = "control"
 
 
 class IndexWorker:
@@ -44,6 +51,8 @@ class IndexWorker:
         self._changed = asyncio.Event()
         self._ending = False
         self._hub: Hub | None = None
+        self._ends: dict[int, int] = {}
+        self._metrics = IndexMetrics(health.registry, lambda: [runner for runner, _ in self._runners.values()])
 
     async def run(self) -> None:
         """Run what is assigned. Errors: those that need a person, from any system."""
@@ -53,10 +62,17 @@ class IndexWorker:
         if self._ending:
             return
         following = asyncio.create_task(hub.run())
+        settings, health = self._settings, self._health
+        probe = Probe(Ends(settings.kafka, settings.kafka_options), hub.positions, self._told_ends, health)
+        look = RedisLook(self._redis, partitions)
+        self._metrics.watch(health.registry, hub, lambda: self._ends, look)
+        probing, looking = asyncio.create_task(probe.run()), asyncio.create_task(look.run())
         try:
             while not self._ending:
                 self._changed.clear()
+                health.turn(TASK)
                 await self._settle_systems(hub)
+                health.rest(TASK)
                 tasks = [following, *(task for _, task in self._runners.values())]
                 changed = asyncio.create_task(self._changed.wait())
                 done, _ = await asyncio.wait([*tasks, changed], return_when=asyncio.FIRST_COMPLETED)
@@ -65,9 +81,17 @@ class IndexWorker:
                     if task is not changed:
                         task.result()
         finally:
+            health.rest(TASK)
             hub.stop()
+            probe.stop()
+            looking.cancel()
             await self._end(list(self._runners))
-            await asyncio.gather(following, return_exceptions=True)
+            await asyncio.gather(following, probing, looking, return_exceptions=True)
+
+    def _told_ends(self, ends: dict[int, int], at_s: float) -> None:
+        self._ends = ends
+        for runner, _ in self._runners.values():
+            runner.standing.asked(ends, at_s)
 
     def stop(self) -> None:
         """End; transactions under way are finished."""
@@ -96,7 +120,10 @@ class IndexWorker:
 
         def ask() -> list[Partition]:
             admin = AdminClient(client_options(self._settings.kafka, self._settings.kafka_options))
-            held = admin.list_topics(EVENTS, timeout=5).topics[EVENTS].partitions
+            try:
+                held = admin.list_topics(EVENTS, timeout=ANSWER_S).topics[EVENTS].partitions
+            except KafkaException as error:
+                raise UnreachableError(f"Kafka at {self._settings.kafka}: {error.args[0].str()}") from None
             if not held:
                 raise UnreachableError(f"Kafka at {self._settings.kafka}: {EVENTS} has no partitions yet")
             return [Partition(p) for p in sorted(held)]
@@ -123,7 +150,7 @@ class IndexWorker:
                 continue
             running = self._runners.get(system)
             if running is None:
-                runner = SystemRunner(self._settings, hub, version, self._health)
+                runner = SystemRunner(self._settings, hub, version, self._health, self._metrics)
                 self._runners[system] = runner, asyncio.create_task(runner.run(), name=f"system-{system}")
             elif running[0].version != version.version:
                 running[0].switch(version)
@@ -134,16 +161,17 @@ class IndexWorker:
             Definition.parse(version.definition, hub.catalogue, f"control {version.system}/{version.version}")
         except DefinitionError as error:
             self._health.waiting[version.system] = str(error)
-            log.error("definition refused", system=version.system, version=version.version, reason=str(error))
+            log.error("definition refused", system=version.system, definition=version.version, reason=str(error))
             return False
         return True
 
     async def _end(self, systems: list[str]) -> None:
         for system in systems:
+            self._runners[system][0].stop()  # all at once: each may take a moment
+        for system in systems:
             runner, task = self._runners.pop(system)
-            runner.stop()
             await asyncio.gather(task, return_exceptions=True)
-            log.info("stopped system", system=system)
+            log.info("stopped system", system=system, revision=runner.standing.revision)
 
 
 def attach_agent(app: faust.App, worker: IndexWorker) -> None:
@@ -177,7 +205,7 @@ def publish_missing_definitions(settings: Settings) -> list[str]:
     catalogue = Catalogue.load(settings.catalogue)
     known = read_control(settings.kafka, list(range(SYSTEM_PARTITIONS)), settings.kafka_options)
     published = []
-    for path in sorted(Path(settings.systems).glob("*.toml")):
+    for path in definition_files(settings.systems):
         definition = Definition.load(path, catalogue)
         if definition.system in known and known[definition.system].active is not None:
             continue

@@ -25,11 +25,14 @@ from state.keys import Offset, Partition, Token
 from state.ownership import acquire, watch
 from stream.batches import Batch, EventReader
 from stream.catalogue_log import first_catalogue, parsed_catalogue, publish_catalogue
+from stream.ends import Ends
 from stream.errors import UnreachableError
 from stream.letters import LetterBox
 from workers.health import Health
 from workers.intake import Intake, Share
+from workers.metrics_ingest import IngestMetrics
 from workers.owned import Owned
+from workers.probe import Probe
 from workers.retry import until_done
 from workers.settings import Settings
 
@@ -57,6 +60,9 @@ class IngestWorker:
         self._health, self._clock, self._new_token = health, clock, new_token
         self._owned: dict[Partition, Owned] = {}
         self._intake = Intake()
+        self._metrics = IngestMetrics(health.registry, lambda: [(p, o.standing) for p, o in self._owned.items()])
+        ends = Ends(settings.kafka, settings.kafka_options)
+        self._probe = Probe(ends, lambda: {p: o.flushed for p, o in self._owned.items()}, self._told_ends, health)
         self._ending = self._kafka_away = False
         self._watched = self._reported = 0.0
         self._looking = asyncio.Lock()
@@ -65,6 +71,7 @@ class IngestWorker:
         """Work until `stop()`. Errors: those that need a person (RetentionError, SchemaError, CorruptStateError)."""
         await self._reader.start(self._acquire, self._release)
         reading = asyncio.create_task(self._reader.read(self._prepare))
+        probing = asyncio.create_task(self._probe.run())
         try:
             while not self._ending:
                 owners, shares = await reading
@@ -76,10 +83,18 @@ class IngestWorker:
                 await self._take(owners, shares)
                 await self._look_around(idle=not shares)
         finally:
+            self._probe.stop()
             await asyncio.gather(reading, return_exceptions=True)
             await asyncio.gather(*(owned.settle() for owned in self._owned.values()))
             await self._reader.report({p: o.flushed for p, o in self._owned.items() if not o.lost})
             await self._reader.stop()
+            await probing
+
+    def _told_ends(self, ends: dict[int, int], at_s: float) -> None:
+        for partition, end in ends.items():
+            owned = self._owned.get(Partition(partition))
+            if owned is not None:
+                owned.standing.asked(end, at_s)
 
     def _note_kafka(self) -> None:
         """Say once that no broker answers, and once that one does again."""
@@ -117,7 +132,7 @@ class IngestWorker:
 
     def _add(self, owned: Owned, share: Share) -> None:
         letters, rows = self._intake.add(owned.aggregates, share)
-        owned.start_flush(share.end, self._letters, letters, rows, share.new_catalogue)
+        owned.start_flush(share.end, self._letters, letters, rows, share.new_catalogue, share.tally)
 
     async def _recover(self) -> None:
         """Take refused partitions that are still ours over again, from where Redis stands."""
@@ -162,7 +177,7 @@ class IngestWorker:
         return dict(zip(partitions, offsets, strict=True))
 
     async def _acquire_one(self, partition: Partition) -> Offset:
-        token = Token(self._new_token())
+        token, began = Token(self._new_token()), self._clock()
         snapshot = await until_done(
             "Redis", lambda: acquire(self._redis, partition, token), self._health, stopping=self._stopping
         )
@@ -181,8 +196,10 @@ class IngestWorker:
             Aggregates(catalogue, snapshot),
             self._health,
             self._stopping,
+            self._metrics,
             catalogue_stored=snapshot.catalogue is not None,
         )
+        self._metrics.acquired(partition, self._clock() - began)
         log.info("acquired", partition=partition, offset=snapshot.offset, catalogue=catalogue.version)
         return snapshot.offset
 

@@ -7,7 +7,7 @@ split by views. Anything else is taken partition by partition. A catalogue recor
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
@@ -25,6 +25,7 @@ from stream.letters import Letter
 from stream.reasons import MALFORMED_TIME, NO_REASON, Reason, Reject, detail_of
 from stream.validate import Checked, Validator
 from workers.owned import Owned
+from workers.tally import SourceLabels, Tally
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,8 @@ _OF_VERDICT = {
 class Share:
     """What one partition gets of a read. Events are rows `begin` up to `stop` of `columns` and `checked`.
 
-    Message numbers are places in `batch`; `end` is the next offset once the share is flushed.
+    Message numbers are places in `batch`; `end` is the next offset once the share is flushed. `first_ms`: Kafka's time
+    of its first message; `tally` is there when the share has been added.
     """
 
     partition: Partition
@@ -51,6 +53,8 @@ class Share:
     stop: int
     rejects: list[Reject]
     new_catalogue: Catalogue | None = None
+    first_ms: int = 0
+    tally: Tally = field(default_factory=Tally)
 
 
 class Intake:
@@ -58,6 +62,12 @@ class Intake:
 
     def __init__(self) -> None:
         self._validators: dict[str, Validator] = {}
+        self._labels: tuple[str, SourceLabels] | None = None
+
+    def _labels_of(self, catalogue: Catalogue) -> SourceLabels:
+        if self._labels is None or self._labels[0] != catalogue.digest:
+            self._labels = catalogue.digest, SourceLabels(catalogue)
+        return self._labels[1]
 
     def _validator(self, catalogue: Catalogue) -> Validator:
         validator = self._validators.get(catalogue.digest)
@@ -81,13 +91,15 @@ class Intake:
                 checked = self._validator(catalogue).check(columns, batch.timestamp_ms)
                 for partition, begin, stop in runs:
                     end = Offset(int(batch.offset[stop - 1]) + 1)
-                    yield Share(partition, end, batch, columns, checked, begin, stop, [])
+                    first_ms = int(batch.timestamp_ms[begin])
+                    yield Share(partition, end, batch, columns, checked, begin, stop, [], None, first_ms)
                 return
         for partition, begin, stop in runs:
             yield self._share(batch, partition, begin, stop, owned[partition].aggregates.catalogue)
 
     def _share(self, batch: Batch, partition: Partition, begin: int, stop: int, catalogue: Catalogue) -> Share:
         """One partition's run alone, up to the first record that brings a newer catalogue."""
+        first_ms = int(batch.timestamp_ms[begin])
         newer: Catalogue | None = None
         kept: list[int] = []
         rejects: list[Reject] = []
@@ -103,7 +115,7 @@ class Intake:
                 newer, stop = found, i + 1
                 break
             elif found.version > catalogue.version:
-                log.warning("catalogue refused", partition=partition, version=found.version, reason=refusal)
+                log.warning("catalogue refused", partition=partition, catalogue=found.version, reason=refusal)
         limits = catalogue.limits
         columns = decode([batch.values[i] for i in kept], limits.message_bytes, limits.event_bytes)
         places = np.array(kept, dtype=np.int64)
@@ -111,10 +123,10 @@ class Intake:
         columns.message = places[columns.message].astype(np.int32)
         rejects += (reject._replace(message=kept[reject.message]) for reject in columns.rejects)
         end = Offset(int(batch.offset[stop - 1]) + 1)
-        return Share(partition, end, batch, columns, checked, 0, len(columns), rejects, newer)
+        return Share(partition, end, batch, columns, checked, 0, len(columns), rejects, newer, first_ms)
 
     def add(self, aggregates: Aggregates, share: Share) -> tuple[list[Letter], list[list[str | int]]]:
-        """Add a share's events to the partition's mirror; (dead letters, changed rows for the flush)."""
+        """Add a share's events to the partition's mirror; (dead letters, changed rows for the flush). Fills `tally`."""
         failed = share.checked.failed[share.begin : share.stop]
         valid, where = _select(share.checked.valid, failed, share.begin, share.stop)
         outcome, rows = aggregates.combine(valid)
@@ -144,6 +156,11 @@ class Intake:
                     reject.raw,
                 )
             )
+        share.tally = tally = Tally(outcome.accepted, outcome.duplicates, first_ms=share.first_ms)
+        tally.reasons.update(letter.reason for letter in letters)
+        unread: list[str | None] = [None] * len(share.rejects)
+        sources = [share.columns.source[row] for row in refused]
+        self._labels_of(aggregates.catalogue).count(tally, valid, outcome.verdict, [*sources, *unread])
         return letters, rows
 
 

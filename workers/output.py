@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +11,24 @@ from typing import Any
 import orjson
 import typer
 from rich.console import Console
+from rich.table import Column, Table
 
-console = Console()
+from workers.masked import masked
+
+PIPE_COLUMNS = 200  # into a file or another program nothing is cut or wrapped that a person must copy
+
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_COLUMNS)
 notes = Console(stderr=True)
 
 
 def note(line: str) -> None:
     """One line to standard error."""
     notes.print(line, markup=False, highlight=False)
+
+
+def people_table(*columns: str, title: str | None = None) -> Table:
+    """A table whose cells are folded where the terminal is narrow, never cut: keys and numbers can be copied whole."""
+    return Table(*(Column(name, overflow="fold") for name in columns), title=title)
 
 
 def emit(result: dict[str, Any]) -> None:
@@ -38,7 +49,7 @@ def told() -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, _for_people()):
             raise
-        note(f"tidewatch: {error}")
+        note(f"tidewatch: {masked(str(error))}")
         raise typer.Exit(1) from None
 
 

@@ -7,6 +7,7 @@ flush under way.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -19,7 +20,10 @@ from state.flush import FlushBatch, flush
 from state.keys import Offset, Partition, Token
 from stream.letters import Letter, LetterBox
 from workers.health import Health
+from workers.metrics_ingest import IngestMetrics
 from workers.retry import PASSING, until_done
+from workers.standing import Standing
+from workers.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -35,15 +39,25 @@ class Owned:
         aggregates: Aggregates,
         health: Health,
         stopping: Callable[[], bool],
+        metrics: IngestMetrics,
         *,
         catalogue_stored: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.partition, self.token, self.aggregates = partition, token, aggregates
-        self.flushed: Offset = aggregates.offset
+        self.standing = Standing(
+            partition, aggregates.offset, aggregates.watermark_us, aggregates.counts, aggregates.catalogue.version
+        )
         self.lost: str | None = None
+        self._metrics, self._clock = metrics, clock
         self._redis, self._health, self._stopping = redis, health, stopping
         self._catalogue_stored = catalogue_stored
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def flushed(self) -> Offset:
+        """The next offset, as Redis has it."""
+        return self.standing.flushed
 
     @property
     def idle(self) -> bool:
@@ -53,7 +67,8 @@ class Owned:
     def lose(self, refusal: OwnershipLost) -> None:
         """Remember why this partition is not ours, or not as we knew it, any more."""
         self.lost = str(refusal)
-        log.warning("refused", partition=self.partition, reason=self.lost)
+        self._metrics.refused(self.partition, refusal)
+        log.warning("refused", partition=self.partition, offset=self.flushed, reason=self.lost)
 
     def start_flush(
         self,
@@ -62,6 +77,7 @@ class Owned:
         letters: list[Letter],
         rows: list[list[str | int]],
         newer: Catalogue | None,
+        tally: Tally,
     ) -> None:
         """Begin the flush of what the mirror took in up to `end`. The last one must have settled.
 
@@ -72,24 +88,38 @@ class Owned:
             batch = batch.with_catalogue(newer.version, newer.to_json())
         elif not self._catalogue_stored:
             batch = batch.with_catalogue(batch.catalogue_version, self.aggregates.catalogue.to_json())
-        self._task = asyncio.create_task(self._flush(batch, box, letters, newer))
+        told = len(rows), tally, dict(self.aggregates.counts)
+        self._task = asyncio.create_task(self._flush(batch, box, letters, newer, told))
 
-    async def _flush(self, batch: FlushBatch, box: LetterBox, letters: list[Letter], newer: Catalogue | None) -> None:
+    async def _flush(
+        self,
+        batch: FlushBatch,
+        box: LetterBox,
+        letters: list[Letter],
+        newer: Catalogue | None,
+        told: tuple[int, Tally, dict[str, int]],
+    ) -> None:
+        """`told`: of the batch, for people: rows changed, what became of its events, and the counts that it writes."""
+        rows, tally, counts = told
+        began = self._clock()
         try:
             # Rejects first: an offset in Redis says that everything below it is settled.
             if letters:
                 await until_done("Kafka", lambda: box.post(letters), self._health, stopping=self._stopping)
+                before, began = began, self._clock()
+                self._metrics.lettered(len(letters), began - before)
             await until_done(
                 "Redis",
                 lambda: flush(self._redis, self.partition, self.token, batch),
                 self._health,
                 stopping=self._stopping,
             )
-            self.flushed = batch.end
+            self.standing.moved(batch.end, batch.watermark_us, counts)
+            self._metrics.flushed(self.partition, tally, batch, rows, self._clock() - began)
             self._catalogue_stored = True
             if newer is not None:
                 self.lost = f"catalogue version {newer.version} is in force from offset {batch.end} on"
-                log.info("catalogue", partition=self.partition, version=newer.version, offset=batch.end)
+                log.info("catalogue", partition=self.partition, catalogue=newer.version, offset=batch.end)
         except OwnershipLost as refusal:
             self.lose(refusal)
         except PASSING as error:

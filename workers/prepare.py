@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from confluent_kafka.admin import AdminClient
 
 from index.catalogue import Catalogue
 from index.errors import CatalogueError
+from index.rules.rule import FILE as ALERT_RULES
 from stream.catalogue_log import catalogue_in_force, publish_catalogue
 from stream.topics import EVENTS, client_options, ensure_topics
 from workers.settings import Settings
+
+
+def definition_files(folder: Path) -> list[Path]:
+    """The definitions of index systems in a folder, by name; the alert rules lie beside them and are none."""
+    return sorted(path for path in folder.glob("*.toml") if path.name != ALERT_RULES)
 
 
 def prepare_topics(settings: Settings) -> None:

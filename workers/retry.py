@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from stream.errors import UnreachableError
 from workers.health import Health
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 # Redis's own refusals (out of memory, read-only replica, loading, cluster down) come as RedisError as well: all of them
 # pass, or a person mends them; none is a reason to lose or skip anything.
-PASSING = (RedisError, UnreachableError, OSError, asyncio.TimeoutError)
+PASSING = (RedisError, RedisClusterException, UnreachableError, OSError, asyncio.TimeoutError)
 FIRST_S, LAST_S = 0.05, 2.0
 
 

@@ -23,7 +23,7 @@ from index.definition import Definition
 from index.periods import Period
 from index.system import System
 from stream.errors import UnreachableError
-from workers.robust_tables import Answer, Job, answer_of, frame
+from workers.robust_tables import Answer, Job, answer_of, clear, frame
 from workers.settings import REPOSITORY, Settings
 
 log = structlog.get_logger(__name__)
@@ -124,6 +124,40 @@ def shared() -> Calculator:
         _calculators[loop] = Calculator()
     _calculators[loop].users += 1
     return _calculators[loop]
+
+
+class NoIntervals:
+    """In place of a `RobustTask`, for a definition without intervals: removes those of the one before it, once."""
+
+    def __init__(self, settings: Settings, system: str) -> None:
+        """Nothing is done before `start`."""
+        self._settings, self._system = settings, system
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop; revisions go on meanwhile."""
+        self._task = asyncio.create_task(self._clear(), name=f"no-intervals-{self._system}")
+
+    async def _clear(self) -> None:
+        settings = self._settings
+        try:
+            gone = await asyncio.to_thread(clear, settings.kafka, self._system, settings.kafka_options)
+        except Exception as error:  # tried again when the system is next begun
+            log.warning("rank intervals of an older definition stay", system=self._system, reason=str(error))
+        else:
+            if gone:
+                log.info("removed rank intervals", system=self._system, tables=gone)
+
+    async def stop(self) -> None:
+        """Wait until it is done: intervals of a later definition must not be removed."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def hold(self) -> None:
+        """Nothing is copied."""
+
+    def published(self, system: System, revision: int, periods: Iterable[str | Period]) -> None:
+        """Nothing is computed."""
 
 
 class RobustTask:

@@ -122,25 +122,14 @@ class RobustTables:
         )
 
     def _publish(self, records: Mapping[str, bytes | None]) -> None:
-        """Send and wait for the acknowledgements. Errors: UnreachableError; some may be written then."""
+        """As `publish_records`."""
         if self._producer is None:
-            own = {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.max.bytes": EVENT_BYTES}
-            self._producer = Producer({**client_options(self._address, self._options), **own})
-        producer, partition = self._producer, partition_of(self._definition.system)
-        failures: list[str] = []
-
-        def delivered(error: object, _message: object) -> None:
-            if error is not None:
-                failures.append(str(error))
-
-        for key, value in records.items():
-            producer.produce(ROBUSTNESS, value, key, partition, on_delivery=delivered)
-        left = producer.flush(FLUSH_S)
-        if left or failures:
+            self._producer = Producer(_producer_options(self._address, self._options))
+        try:
+            publish_records(self._producer, partition_of(self._definition.system), records)
+        except UnreachableError:
             self._producer = None  # what it still holds is older than what the next one sends
-            producer.purge()
-            reason = failures[0] if failures else "no answer"
-            raise UnreachableError(f"{ROBUSTNESS}: {len(failures) + left} records not written: {reason}")
+            raise
 
 
 def read_robust_tables(
@@ -158,6 +147,39 @@ def read_robust_tables(
         for key, value in held.items()
         if value is not None
     }
+
+
+def clear(address: str, system: str, options: Mapping[str, object] | None = None) -> int:
+    """Remove all of a system's tables: its definition in force has no intervals. Returns how many there were.
+
+    Blocking. Errors: UnreachableError.
+    """
+    held = read_robust_tables(address, system, options)
+    if held:
+        publish_records(Producer(_producer_options(address, options)), partition_of(system), dict.fromkeys(held))
+    return len(held)
+
+
+def _producer_options(address: str, options: Mapping[str, object] | None) -> dict[str, Any]:
+    own = {"enable.idempotence": True, "acks": "all", "linger.ms": 5, "message.max.bytes": EVENT_BYTES}
+    return {**client_options(address, options), **own}
+
+
+def publish_records(producer: Producer, partition: int, records: Mapping[str, bytes | None]) -> None:
+    """Send and wait for the acknowledgements. Errors: UnreachableError; some may be written then."""
+    failures: list[str] = []
+
+    def delivered(error: object, _message: object) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    for key, value in records.items():
+        producer.produce(ROBUSTNESS, value, key, partition, on_delivery=delivered)
+    left = producer.flush(FLUSH_S)
+    if left or failures:
+        producer.purge()
+        reason = failures[0] if failures else "no answer"
+        raise UnreachableError(f"{ROBUSTNESS}: {len(failures) + left} records not written: {reason}")
 
 
 def table_key(table: RobustTable) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import gc
 
+from workers.alert import AlertWorker, attach_alert_agent
 from workers.app import make_app, run_app
 from workers.connect import make_ingest, make_redis
 from workers.health import Health
@@ -72,6 +73,25 @@ def run_index(settings: Settings) -> int:
         worker.stop()
 
     return run_app(app, run, end, health, settings)
+
+
+def run_alert(settings: Settings) -> int:
+    """Run an alert worker until a signal; returns the exit code."""
+    prepare_process()
+    health = Health("alerts")
+    wait_for_kafka(settings)
+    app = make_app("alerts", settings, kafka=True)
+    redis = make_redis(settings.redis)
+    worker = AlertWorker(settings, redis, health)
+    attach_alert_agent(app, worker)
+
+    async def run() -> None:
+        try:
+            await worker.run()
+        finally:
+            await redis.aclose()
+
+    return run_app(app, run, worker.stop, health, settings)
 
 
 def prepare_process() -> None:

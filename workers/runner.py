@@ -24,11 +24,13 @@ from stream.messages import ControlVersion
 from stream.published import Published, read_back
 from stream.publisher import Publisher
 from workers.health import Health
-from workers.hub import Hub
+from workers.hub import Cut, Hub
+from workers.metrics_index import IndexMetrics
 from workers.retry import FIRST_S, LAST_S, PASSING
 from workers.revision import RevisionWriter, Source, anew, empty, same_tables, stale_tables
-from workers.robust import RobustTask
+from workers.robust import NoIntervals, RobustTask
 from workers.settings import Settings
+from workers.system_standing import SystemStanding
 
 log = structlog.get_logger(__name__)
 
@@ -47,17 +49,22 @@ class SystemRunner:
         hub: Hub,
         control: ControlVersion,
         health: Health,
+        metrics: IndexMetrics,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.system = control.system
         self._settings, self._hub, self._control, self._health, self._clock = settings, hub, control, health, clock
+        self.standing, self._metrics = SystemStanding(), metrics
+        self._watched = f"systems {self.system}"
+        self._since: float | None = None  # of the first difference that is not published
         self._ending = asyncio.Event()
+        self.board: Board | None = None
         self._board: Board
         self._made_from: Source | None = None
         self._writer: RevisionWriter
         self._publisher: Publisher | None = None
-        self._robust: RobustTask | None = None
+        self._robust: RobustTask | NoIntervals | None = None
         self._generation = 0
         self._revision = 0
         self._offsets: dict[str, int] = {}
@@ -66,29 +73,36 @@ class SystemRunner:
 
     async def run(self) -> None:
         """Run the system; reconciles after any trouble, with back-off. Errors: those that need a person."""
-        wait_s, said = FIRST_S, ""
+        wait_s, said, reason = FIRST_S, "", "start"
         try:
             while not self._ending.is_set():
                 began = self._clock()
+                self._metrics.reconciling(self.system, reason)
+                reason = "void"  # unless it ends with an error
                 try:
                     moved = await self._reconcile()
                     self._health.waiting.pop(self.system, None)
                     if moved is not None:
+                        self._metrics.reconciled(self.system, self._clock() - began)
+                        self.standing.running = True
                         await self._follow(moved)
                 except (PublisherFenced, StreamError, *PASSING) as error:
                     if not isinstance(error, (UnreachableError, PublisherFenced, *PASSING)) and (
                         type(error) is not StreamError
                     ):
                         raise
+                    reason = _why(error)
                     if self._clock() - began > STEADY_S:
                         wait_s, said = FIRST_S, ""
                     self._health.waiting[self.system] = str(error)
                     if type(error).__name__ != said:
                         said = type(error).__name__
-                        log.warning("reconciling", system=self.system, reason=str(error))
+                        log.warning("reconciling", system=self.system, revision=self._revision, reason=str(error))
+                    self._health.rest(self._watched)
                     await self._pause(wait_s)
                     wait_s = min(LAST_S, wait_s * 2)
                 finally:
+                    self.standing.running = False
                     self._hub.forget(self.system)
                     if self._robust is not None:
                         await self._robust.stop()
@@ -97,11 +111,14 @@ class SystemRunner:
                         self._publisher.close()
                         self._publisher = None
         finally:
+            self._health.rest(self._watched)
             self._health.waiting.pop(self.system, None)
 
     def stop(self) -> None:
         """End at the next turn; a transaction under way is finished."""
         self._ending.set()
+        if self._publisher is not None:
+            self._publisher.hurry()
 
     def switch(self, control: ControlVersion) -> None:
         """Go over to another version of the definition, in one revision that names it."""
@@ -128,22 +145,30 @@ class SystemRunner:
         settings, hub = self._settings, self._hub
         # Initialise first, then read back: the other way round a predecessor could commit in between.
         self._publisher = Publisher(settings.kafka, self.system, options=settings.kafka_options)
+        self._health.turn(self._watched)
         await self._publisher.initialise()
-        published = await asyncio.to_thread(read_back, settings.kafka, self.system, settings.kafka_options)
+        self._health.turn(self._watched)
+        published = await asyncio.to_thread(
+            read_back, settings.kafka, self.system, settings.kafka_options, self._ending.is_set
+        )
         last = published.revision
+        if last is not None:
+            self.standing.found(last)
         while last is not None and not hub.reaches(last.offsets):
             if self._ending.is_set():
                 return None
             # Redis went back: publishing what it has now would take back what was published.
             self._health.waiting[self.system] = "Redis stands before the last revision: until ingest caught up"
+            self._health.turn(self._watched)
             await self._pause(0.05)
         self._health.waiting.pop(self.system, None)
         # From here to `listen` without a pause: the board takes over at exactly the cut that the cells stand at.
+        self._health.turn(self._watched)
         self._generation = hub.generation
         definition = Definition.parse(
             self._control.definition, hub.catalogue, f"control {self.system}/{self._control.version}"
         )
-        self._board = Board(definition, hub.catalogue)
+        self._board = self.board = Board(definition, hub.catalogue)
         self._board.restore(published.updates.values())
         self._board.apply(hub.cells.everything())
         self._writer = RevisionWriter(self.system, self._control.version)
@@ -155,15 +180,16 @@ class SystemRunner:
         await self._publish_differences(published, before, self._made_from)
         if settings.robustness == "on" and definition.robustness is not None:
             self._robust = RobustTask(settings, definition)
-            self._robust.start()
-            self._robust.published(self._board.system, self._revision, list(self._board.system.sheets))
+        else:
+            self._robust = NoIntervals(settings, self.system)
+        self._robust.start()
+        self._robust.published(self._board.system, self._revision, list(self._board.system.sheets))
         return moved
 
     async def _publish_differences(self, published: Published, before: Source | None, now: Source) -> None:
         """`before`: what the board was made from that we ran until now, if any; `now`: what this one is made from."""
         last, cut = published.revision, self._hub.cut()
-        self._board.watermark(cut.watermark_us)
-        diff = self._board.diff()
+        diff = self._diff(cut)
         stale, gone = stale_tables(self._board, published.tables, self.system)
         self._dirty = {}
         self._sent = {}
@@ -183,21 +209,33 @@ class SystemRunner:
         )
 
     def _take(self, changes: Changes) -> None:
+        if self._since is None:
+            self._since = self._clock()
         self._board.apply(changes)
+
+    def _diff(self, cut: Cut) -> Diff:
+        """What differs from what is published, at the cut that the cells stand at."""
+        began = self._clock()
+        self._board.watermark(cut.watermark_us)
+        diff = self._board.diff()
+        self._metrics.diffed(self.system, self._clock() - began)
+        return diff
 
     async def _follow(self, moved: asyncio.Event) -> None:
         """A revision for whatever arrived while the last one was being committed."""
         while not self._ending.is_set():
+            self._health.rest(self._watched)  # it may be that nothing comes for hours
             await self._until(moved)
+            self._health.turn(self._watched)
             if self._ending.is_set():
                 return
             if self._generation != self._hub.generation:
-                log.info("board is void", system=self.system, reason="a newer catalogue or definition is in force")
+                why = "a newer catalogue or definition is in force"
+                log.info("board is void", system=self.system, revision=self._revision, reason=why)
                 return
             moved.clear()
             cut = self._hub.cut()
-            self._board.watermark(cut.watermark_us)
-            diff = self._board.diff()
+            diff = self._diff(cut)
             self._dirty.update(diff.dirty)
             due = self._due()
             if diff or due or cut.offsets != self._offsets:
@@ -234,11 +272,22 @@ class SystemRunner:
                 tables.append(table)
         records = self._writer.records(diff, tables, emptied, self._revision + 1, reason, cut)
         now = self._clock()
+        since, self._since = now if self._since is None else self._since, None
         await self._publisher.publish(records)
         self._revision += 1
         self._offsets = cut.offsets
+        done = self._clock()
+        self.standing.committed(self._revision, cut)
+        self._metrics.committed(self.system, reason, diff, len(tables), done - now, done - since)
         for key in due:
             self._dirty.pop(key, None)
             self._sent[key] = now
         if self._robust is not None:
             self._robust.published(self._board.system, self._revision, {update["period"] for update in diff.updates})
+
+
+def _why(error: Exception) -> str:
+    """The reason of a reconcile, as docs/metrics.md lists them."""
+    if isinstance(error, PublisherFenced):
+        return "fenced"
+    return "kafka" if isinstance(error, StreamError) else "redis"

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ def _data_folder() -> Path:
 class Settings(BaseSettings):
     """What differs from one installation to another. Raises pydantic.ValidationError naming the field that is wrong."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEWATCH_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="TIDEWATCH_", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka's bootstrap addresses, host:port, separated by commas")
     kafka_options: dict[str, JsonValue] = Field(
@@ -45,6 +45,14 @@ class Settings(BaseSettings):
 
     group: str = Field("tidewatch-ingest", description="consumer group of the ingest workers")
     session_s: float = Field(10.0, ge=6, le=300, description="a worker that is silent for so long loses its share")
+
+    alertmanager: str = Field("", repr=False, description="Alertmanagers' addresses, separated by commas; empty: none")
+    webhook: str = Field("", repr=False, description="gets a POST when an alert fires or resolves; empty: none")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="signs what the webhook gets; empty: unsigned")
+
+    alerts: Path | None = Field(None, description="file of the alert rules; unset: alerts.toml in the systems' folder")
+    dashboard: str = Field("", description="link in alerts; {system}, {entity} and {period} are filled in; empty: none")
+    runbook: str = Field("docs/runbook.md", description="link in alerts, to which #alert-TYPE is added")
 
     http_host: str = Field("127.0.0.1", description="address on which /healthz and /metrics are served")
     http_port: int | None = Field(None, ge=0, le=65535, description="their port; 0: any free one; unset: not served")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from rich.table import Table
 
 from index.catalogue import Catalogue
 from stream.messages import RankingTable
 from stream.published import read_tables
 from workers.live import arrow, latest
-from workers.output import console, emit
+from workers.output import console, emit, people_table
 from workers.settings import Settings
 
 
@@ -21,12 +20,17 @@ def show_ranking(
     tables = read_tables(settings.kafka, system, settings.kafka_options)
     table = tables.get(path)
     if table is None:
+        scopes = sorted({t.scope for t in tables.values() if (t.ranking, t.period) == (ranking, period) and t.scope})
+        if scopes and scope not in scopes:
+            raise ValueError(f"{system}/{ranking}/{period}: one table per group; --scope one of: {', '.join(scopes)}")
+        if scope and f"{system}/{ranking}/{period}" in tables:
+            raise ValueError(f"{system}/{ranking}/{period} is one table, without a scope; leave --scope out")
         raise ValueError(f"{path} is not published; there are: {_known(tables, system, period)}")
     if as_json:
         emit(msgspec.to_builtins(table))
         return
     catalogue = Catalogue.load(settings.catalogue)
-    grid = Table("rank", "change", "code", "name", table.measure, title=f"{path}, revision {table.revision}")
+    grid = people_table("rank", "change", "code", "name", table.measure, title=f"{path}, revision {table.revision}")
     shown = slice(limit or None)
     rows = table.rows
     for entity, rank, change, value in list(zip(rows.entity, rows.rank, rows.change, rows.value, strict=True))[shown]:
@@ -42,6 +46,9 @@ def show_ranking(
 def show_top(settings: Settings, system: str, ranking: str, period: str | None, rows: int) -> None:
     """Print the first rows of a table as JSON; without `period` of the latest. Errors: as `show_ranking`."""
     tables = read_tables(settings.kafka, system, settings.kafka_options)
+    rankings = sorted({t.ranking for t in tables.values() if t.scope is None})
+    if ranking not in rankings:
+        raise ValueError(f"{system} has no table {ranking} without a scope; --ranking: {', '.join(rankings) or 'none'}")
     name = period or latest([t.period for t in tables.values() if t.ranking == ranking and t.scope is None])
     table = tables.get(f"{system}/{ranking}/{name}")
     if table is None:
@@ -60,13 +67,15 @@ def show_top(settings: Settings, system: str, ranking: str, period: str | None, 
 
 
 def list_rankings(settings: Settings, system: str, period: str, *, as_json: bool) -> None:
-    """Print which tables of `period` are published."""
+    """Print which tables of `period` are published. Errors: ValueError where none is, UnreachableError."""
     tables = read_tables(settings.kafka, system, settings.kafka_options)
     found = sorted(path for path, table in tables.items() if table.period == period)
+    if not found:
+        raise ValueError(f"nothing of {system} is published for {period}; there are: {_known(tables, system, period)}")
     if as_json:
         emit({"system": system, "period": period, "tables": found})
     else:
-        console.print("\n".join(found) or f"nothing of {system} is published for {period}")
+        console.print("\n".join(found), markup=False, highlight=False, soft_wrap=True)
 
 
 def _name(catalogue: Catalogue, entity: str) -> str:

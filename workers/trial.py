@@ -15,7 +15,7 @@ from workers.crew import Crew
 from workers.drained import wait_until_drained
 from workers.feed import Outbox, Sent, play
 from workers.local.servers import Servers
-from workers.prepare import prepare_topics
+from workers.prepare import definition_files, prepare_topics
 from workers.scenario import Play, Rates, Scenario, iter_batches, load
 from workers.settings import Settings
 from workers.verify import Report, verify_all
@@ -77,7 +77,7 @@ def run_trial(
 def systems_of(folder: Path) -> list[str]:
     """Names of the systems that a folder defines. Raises OSError, and ValueError for a file that is no definition."""
     names = []
-    for path in sorted(folder.glob("*.toml")):
+    for path in definition_files(folder):
         name = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("system")
         if not isinstance(name, str):
             raise ValueError(f"{path}: no `system`; a definition must name its system")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
-
 from index.board import Board
 from index.diff import TableKey
 from workers.live import arrow, latest
 from workers.now import Now, board_now
-from workers.output import console, emit
+from workers.output import console, emit, people_table
 from workers.reweight import reweighted
 from workers.settings import Settings
 
@@ -40,7 +38,7 @@ def show_whatif(
         return
     said = ", ".join(f"{node} = {weight!r}" for node, weight in weights.items())
     title = f"{system}/{key.path} with {said}"
-    grid = Table("rank", "now", "change", "code", "name", "value", "now", title=title)
+    grid = people_table("rank", "rank now", "change", "code", "name", "value", "value now", title=title)
     for row in result["rows"][: limit or None]:
         name = now.catalogue.name_of(row["entity"]) if row["entity"] in now.catalogue.entity_of else ""
         ranks = (_text(row["rank"]), _text(row["rank_now"]))

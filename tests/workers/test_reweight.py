@@ -13,6 +13,7 @@ from index.catalogue import Catalogue
 from index.definition import Definition
 from index.weights import given_weights
 from tests.workers.small import TEXT
+from workers.prepare import definition_files
 from workers.reweight import reweighted, with_version
 from workers.settings import REPOSITORY
 
@@ -66,7 +67,7 @@ def test_without_any_panel_nothing_can_be_drawn():
 @given(data=st.data())
 def test_any_weights_of_any_node_make_a_sound_definition(data: st.DataObject):
     """Every definition of ours, any child of a node with weights: the rest keeps its proportions and all sum to 1."""
-    path = data.draw(st.sampled_from(sorted((REPOSITORY / "systems").glob("*.toml"))))
+    path = data.draw(st.sampled_from(definition_files(REPOSITORY / "systems")))
     text = path.read_text(encoding="utf-8")
     before = tomllib.loads(text)
     tables = {None: before["tree"]} | {name: t for name, t in before["tree"].items() if isinstance(t, dict)}

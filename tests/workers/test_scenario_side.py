@@ -9,6 +9,7 @@ from index.catalogue import Catalogue
 from index.definition import Definition
 from index.periods import Period
 from tests.workers.scenario_engine import LAST, Q, the_catalogue, the_scenario
+from workers.prepare import definition_files
 from workers.scenario import Play, Rates, Scenario, days_of, iter_batches
 from workers.scenario.columns import Rows
 from workers.settings import REPOSITORY
@@ -50,7 +51,7 @@ def test_every_base_period_has_data(scenario: Scenario, catalogue: Catalogue) ->
     have = {code: {Period.parse(q) for q in Q} for code in have}
     for what, period in set(zip(side.rows.what.tolist(), side.rows.period.tolist(), strict=True)):
         have.setdefault(side.whats[what][0][0], set()).add(Period.parse(side.periods[period]))
-    for path in sorted((REPOSITORY / "systems").glob("*.toml")):
+    for path in definition_files(REPOSITORY / "systems"):
         definition = Definition.load(path, catalogue)
         leaves = {node.name.partition("/")[0] for node in definition.tree.nodes if node.leaf >= 0}
         for code in leaves:

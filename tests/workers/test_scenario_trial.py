@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from workers.feed import Sent
+from workers.prepare import definition_files
 from workers.settings import REPOSITORY
 from workers.trial import _summary, systems_of
 from workers.verify import Report
@@ -29,7 +30,7 @@ def summary(reports: list[Report], revisions: dict[str, int], sent: int = 100) -
 def test_all_systems_of_the_folder_are_named() -> None:
     found = systems_of(REPOSITORY / "systems")
     assert {"dti-2022", "dti-2023", "dci-2020", "dei-2023", "cluster-2023", "future-2023"} <= set(found)
-    assert len(found) == len(set(found)) == len(list((REPOSITORY / "systems").glob("*.toml")))
+    assert len(found) == len(set(found)) == len(definition_files(REPOSITORY / "systems"))
 
 
 def test_a_file_that_names_no_system_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from index.catalogue import Catalogue
 from index.definition import Definition
 from index.measures.table import MEASURES
 from index.tree import ROOT
+from workers.prepare import definition_files
 from workers.settings import REPOSITORY
 
 SYSTEMS = REPOSITORY / "systems"
@@ -24,7 +25,7 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture(scope="module")
 def definitions(catalogue: Catalogue) -> dict[str, Definition]:
-    return {path.stem: Definition.load(path, catalogue) for path in sorted(SYSTEMS.glob("*.toml"))}
+    return {path.stem: Definition.load(path, catalogue) for path in definition_files(SYSTEMS)}
 
 
 def rows(name: str) -> list[dict[str, str]]:
