@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN  := $(VENV)/bin
+TEST_JOBS ?= 2
 # What the environment was made from. The stamp's name holds it, so that nothing to do costs one hash of two files.
 KEY   := $(shell cat requirements.txt pyproject.toml | sha256sum | cut -c1-16)
 STAMP := $(VENV)/.ready-$(KEY)
@@ -36,9 +37,10 @@ demo: setup
 	@$(BIN)/tidewatch demo
 
 # Pure tests come first: they take seconds, so a broken formula is seen before a server starts.
+# Two files at a time, each process with servers of its own: most of a server test is waiting. TEST_JOBS=0: one after the other.
 test: setup
-	$(BIN)/python -m pytest -m "not servers"
-	$(BIN)/python -m pytest -m servers
+	$(BIN)/python -m pytest -m "not servers" -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/python -m pytest -m servers -n $(TEST_JOBS) --dist loadfile --durations=15
 
 lint: setup
 	$(BIN)/ruff check .
