@@ -14,7 +14,7 @@ edition = typer.Typer(help="Editions: a period's tables and values, frozen under
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 System = Annotated[str, typer.Argument(help="an index system, such as dti-2023")]
 Name = Annotated[str, typer.Argument(help="an edition of it, as `list` prints it")]
-Limit = Annotated[int, typer.Option("--limit", "-n", help="rows to print of each table; 0: all (with --json always all)")]
+Limit = Annotated[int, typer.Option("--limit", "-n", help="rows of each table; 0: all (with --json always all)")]
 
 
 @edition.command("freeze")
