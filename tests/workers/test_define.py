@@ -144,7 +144,7 @@ REFUSED = [
     (("small", "--weight", "trade=1.0"), "for work"),
     (("small", "--weight", "trade"), "NODE=NUMBER"),
     (("small", "--weight", "trade=0.1", "--version", "1"), "not both"),
-    (("no-such-file.toml",), "cannot be read"),
+    (("no-such-file.toml",), "is no file"),
 ]
 
 

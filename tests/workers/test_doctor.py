@@ -147,7 +147,7 @@ def test_a_redis_that_forgets_and_evicts(desk: Desk):
 
 def test_a_redis_that_is_nearly_full(desk: Desk):
     used = int(desk.redis.info("memory")["used_memory"])
-    with set_in_redis(desk, maxmemory=int(used * 1.02)):
+    with set_in_redis(desk, maxmemory=int(used * 0.9)):
         assert of(seen(desk), "redis-memory").level == "fail"
 
 
