@@ -22,7 +22,7 @@ from workers.local.server import LocalServer
 pytestmark = pytest.mark.servers
 
 SYSTEM = "dti-2023"
-# Bounds of waiting, not of the product: a server that hangs without a word takes it three questions of 2 s, one every 2 s;
+# Bounds of waiting, not of the product: a server that hangs without a word takes it three questions of 2 s, every 2 s;
 # the end 12 s for what is under way and 3 s for its clients. A busy machine takes its share besides.
 NOTICED_S, END_S = 40.0, 40.0
 _number = count(1)
