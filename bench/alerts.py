@@ -110,7 +110,7 @@ def main(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="so many seeds, from the (first) one given on")] = 1,
     pipeline: Annotated[bool, typer.Option(help="measure the delay on real servers as well")] = True,
-    rate: Annotated[int, typer.Option(min=500, help="events a second of that run")] = 2_000,
+    rate: Annotated[int, typer.Option(min=500, help="events a second of that run")] = 700,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
 ) -> None:
     """Measure the quality of the default rules."""
