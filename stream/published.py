@@ -73,15 +73,19 @@ def read_revision(address: str, system: str, options: Mapping[str, object] | Non
 
 def read_tables(address: str, system: str, options: Mapping[str, object] | None = None) -> dict[str, RankingTable]:
     """The committed whole tables of `system` by key. Blocking. Errors: as `read_back`."""
-    where = (RANKINGS, partition_of(system))
-    prefix = f"{system}/".encode()
+    held = read_latest(address, RANKINGS, system, options)
+    return {key: decode_message(RankingTable, value, f"{RANKINGS} {key}") for key, value in held.items()}
+
+
+def read_latest(address: str, topic: str, system: str, options: Mapping[str, object] | None = None) -> dict[str, bytes]:
+    """The last value of each key `system/...` of a compacted topic, without those removed. Blocking.
+
+    Errors: UnreachableError.
+    """
+    where, prefix = (topic, partition_of(system)), f"{system}/".encode()
     last: dict[str, bytes | None] = {}
     for message in read_to(address, high_watermarks(address, [where], options), options):
         key, value = message.key(), message.value()
         if isinstance(key, bytes) and key.startswith(prefix):
             last[key.decode()] = value if isinstance(value, bytes) else None
-    return {
-        key: decode_message(RankingTable, value, f"{RANKINGS} {key}")
-        for key, value in last.items()
-        if value is not None
-    }
+    return {key: value for key, value in last.items() if value is not None}

@@ -26,7 +26,7 @@ from index.robustness import Interval, Robustness, ranks_by_root
 from index.system import System
 from stream.errors import UnreachableError
 from stream.messages import Intervals, RobustTable, decode_message, encode
-from stream.tail import high_watermarks, read_to
+from stream.published import read_latest
 from stream.topics import EVENT_BYTES, ROBUSTNESS, client_options, partition_of
 
 FLUSH_S = 5.0
@@ -136,17 +136,8 @@ def read_robust_tables(
     address: str, system: str, options: Mapping[str, object] | None = None
 ) -> dict[str, RobustTable]:
     """What stands on `robustness` for a system, by key. Blocking. Errors: UnreachableError, MessageError."""
-    where, prefix = (ROBUSTNESS, partition_of(system)), f"{system}/".encode()
-    held: dict[str, bytes | None] = {}
-    for message in read_to(address, high_watermarks(address, [where], options), options):
-        key, value = message.key(), message.value()
-        if isinstance(key, bytes) and key.startswith(prefix):
-            held[key.decode()] = value if isinstance(value, bytes) else None
-    return {
-        key: decode_message(RobustTable, value, f"{ROBUSTNESS} {key}")
-        for key, value in held.items()
-        if value is not None
-    }
+    held = read_latest(address, ROBUSTNESS, system, options)
+    return {key: decode_message(RobustTable, value, f"{ROBUSTNESS} {key}") for key, value in held.items()}
 
 
 def clear(address: str, system: str, options: Mapping[str, object] | None = None) -> int:
