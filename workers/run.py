@@ -6,7 +6,8 @@ import asyncio
 import faulthandler
 import gc
 
-from workers.alert import AlertWorker, attach_alert_agent
+from workers.alert import AlertWorker, attach_alert_agent, rules_of
+from workers.alert_out import outputs_of
 from workers.app import make_app, run_app
 from workers.connect import make_ingest, make_redis
 from workers.health import Health
@@ -79,6 +80,8 @@ def run_alert(settings: Settings) -> int:
     """Run an alert worker until a signal; returns the exit code."""
     prepare_process()
     health = Health("alerts")
+    rules_of(settings)  # what a person must mend is said at once, whether Kafka answers or not
+    outputs_of(settings, lambda *_: None)
     wait_for_kafka(settings)
     app = make_app("alerts", settings, kafka=True)
     redis = make_redis(settings.redis)
