@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-import redis as redis_sync
-
 from state.keys import META, key
 from stream.published import read_revision
+from workers.redis_client import make_blocking_redis
 
 POLL_S = 0.1
 
@@ -19,7 +18,7 @@ class NotDrainedError(Exception):
 
 def offsets_in_redis(redis_url: str, partitions: list[int]) -> dict[int, int]:
     """The next offset of each partition as Redis has it. Errors: redis-py's."""
-    with redis_sync.Redis.from_url(redis_url, decode_responses=True) as client:
+    with make_blocking_redis(redis_url) as client:
         pipe = client.pipeline(transaction=False)
         for partition in partitions:
             pipe.hget(key(partition, META), "offset")

@@ -1,7 +1,8 @@
 """Apache Kafka 4 on this machine: one process that is broker and controller (KRaft), on loopback, data in one folder.
 
 Sized for one developer's machine: about 170 MB at rest, listening a second after its start. Not for production: one
-node, no replicas, no encryption. Owner of its folder: the `DataFolder` it was given.
+node, no replicas, no encryption. (Trials start several nodes as one cluster, see `Node`.) Owner of its folder: the
+`DataFolder` it was given.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import base64
 import logging
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -20,7 +23,7 @@ from workers.local.errors import InstallFirstError, ReadItsLogError
 from workers.local.jars import class_path
 from workers.local.ports import HOST, free_port
 from workers.local.process import ChildProcess
-from workers.local.server import LocalServer
+from workers.local.server import LocalServer, ServerOptions
 
 HEAP_MB = 512
 PROBE_S = 0.2  # of waiting for an answer, before the process is looked at again
@@ -31,33 +34,57 @@ MESSAGE_BYTES = 33 * MIB  # a topic may ask for messages of 32 MiB, and a batch 
 SESSION_MS = 4_000
 HEARTBEAT_MS = 200  # the broker is let in with its second heartbeat; Kafka's default of 2 s makes every start that slow
 
-JVM = (
-    f"-Xms64m -Xmx{HEAP_MB}m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError "
-    # jars that load native code (zstd, snappy) or use Unsafe: Java 25 would warn of each
-    "--enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow "
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true "
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS "
-    # what it says on every start and stop, and means nothing
-    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=error "
-    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error"
-).split(" ")
-
 # librdkafka complains of every attempt before the broker is up
 _silent = logging.getLogger("workers.local.kafka.probe")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
 
 
-def broker_settings(data: Path, port: int, controller_port: int) -> dict[str, object]:
-    """server.properties of the single node, as key -> value."""
+def new_cluster_id() -> str:
+    """A random one. It never begins with a dash, which the format tool would take for an option."""
+    return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
+
+
+@dataclass(frozen=True)
+class Node:
+    """Which node of which cluster a server is; by default the only one.
+
+    `voters`: node id -> port of its controller, for all nodes of a cluster of several (each then needs the same
+    `cluster_id`), or empty. `outside`: (port, advertised port) of a second listener, for clients that are to come
+    through something else; None for none.
+    """
+
+    node_id: int = 1
+    voters: Mapping[int, int] = field(default_factory=dict)
+    cluster_id: str = field(default_factory=new_cluster_id)
+    outside: tuple[int, int] | None = None
+
+
+def broker_settings(data: Path, port: int, node: Node) -> dict[str, object]:
+    """server.properties of the node, as key -> value."""
+    # Alone, the controller's port is nobody's business, so any free one will do, a new one each time.
+    controller = node.voters[node.node_id] if node.voters else free_port()
+    listeners, advertised = f"PLAINTEXT://{HOST}:{port}", f"PLAINTEXT://{HOST}:{port}"
+    protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+    if node.outside:
+        listens, told = node.outside
+        listeners += f",OUTSIDE://{HOST}:{listens}"
+        advertised += f",OUTSIDE://{HOST}:{told}"
+        protocols += ",OUTSIDE:PLAINTEXT"
+    if node.voters:
+        voters = ",".join(f"{n}@{HOST}:{at}" for n, at in node.voters.items())
+        quorum = {"controller.quorum.voters": voters}
+    else:
+        quorum = {"controller.quorum.bootstrap.servers": f"{HOST}:{controller}"}
     return {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "node.id": node.node_id,
+        "listeners": f"{listeners},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": advertised,
+        "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
+        "listener.security.protocol.map": protocols,
+        **quorum,
         "broker.session.timeout.ms": SESSION_MS,
         "broker.heartbeat.interval.ms": HEARTBEAT_MS,
         "log.dirs": data,
@@ -87,6 +114,17 @@ class KafkaServer(LocalServer):
     start_s = 60.0  # 1 s usual, 5 s after a crash (SESSION_MS); more only on a machine that is out of breath
     stop_s = 20.0  # 0.3 s usual
 
+    def __init__(
+        self, folder: Path, *, node: Node | None = None, heap_mb: int = HEAP_MB, **others: Unpack[ServerOptions]
+    ) -> None:
+        """Starts nothing yet; as LocalServer. Nodes of one cluster are started side by side: each waits for others.
+
+        `heap_mb`: the most that Java's heap may take.
+        """
+        super().__init__(folder, **others)
+        self.node = node or Node()
+        self.heap_mb = heap_mb
+
     @property
     def address(self) -> str:
         """Bootstrap address, `host:port`."""
@@ -96,19 +134,18 @@ class KafkaServer(LocalServer):
         jars = class_path(self.progress)
         properties = self.folder / "server.properties"
         data = self.folder / "data"
-        # The controller's port is nobody's business, so any free one will do, a new one each time.
-        settings = broker_settings(data, self.port, free_port()) | self.settings
+        settings = broker_settings(data, self.port, self.node) | self.settings
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        java: list[str | Path] = [_java(), *JVM, "-cp", ":".join(map(str, jars))]
+        java: list[str | Path] = [_java(), *_jvm(self.heap_mb), "-cp", ":".join(map(str, jars))]
         if not (data / "meta.properties").exists():
             self._format([*java, "kafka.tools.StorageTool"], properties)
         return [*java, "kafka.Kafka", properties]
 
     def _format(self, tool: Sequence[str | Path], properties: Path) -> None:
         self.progress(f"formatting Kafka's folder {self.folder}")
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # an id must not begin with a dash, which the tool would take for an option
-        command = [*tool, "format", "--standalone", "--cluster-id", f"A{cluster[1:]}", "--config", properties]
+        command = [*tool, "format", "--cluster-id", self.node.cluster_id, "--config", properties]
+        if not self.node.voters:
+            command.append("--standalone")
         done = subprocess.run(command, capture_output=True, text=True, timeout=self.start_s, check=False)
         if done.returncode != 0:
             raise ReadItsLogError(
@@ -125,7 +162,7 @@ class KafkaServer(LocalServer):
         def serves() -> bool:
             try:
                 # A broker is listed from the moment the controller lets it in.
-                return 1 in client.list_topics(timeout=PROBE_S).brokers
+                return self.node.node_id in client.list_topics(timeout=PROBE_S).brokers
             except KafkaException:
                 return False
 
@@ -142,3 +179,16 @@ def _java() -> Path:
             "has no wheel, start a Kafka of your own and set TIDEWATCH_KAFKA=host:port."
         ) from error
     return Path(JAVA)
+
+
+def _jvm(heap_mb: int) -> list[str]:
+    return (
+        f"-Xms64m -Xmx{heap_mb}m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError "
+        # jars that load native code (zstd, snappy) or use Unsafe: Java 25 would warn of each
+        "--enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow "
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true "
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS "
+        # what it says on every start and stop, and means nothing
+        "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=error "
+        "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error"
+    ).split(" ")

@@ -106,6 +106,10 @@ class LocalServer(ABC):
         else:
             self._started().send(sig)
 
+    def send(self, sig: int) -> None:
+        """Send `sig`, and wait for nothing: SIGSTOP, SIGCONT."""
+        self._started().send(sig)
+
     def restart(self) -> None:
         """Stop it if it runs, and start it. Raises what `start` raises."""
         self.stop()

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import TypeVar
 
 import redis
-from redis.sentinel import Sentinel
 
+from workers.redis_client import make_blocking_redis
 from workers.verify.errors import VerifyError
 
 # A flush that adds rows comes a few times a second while a new month begins, and then not for long.
 ATTEMPTS = 200
 TIMEOUT_S = 60.0  # of one answer: a whole partition
-ANSWER_S = 5.0
 
 T = TypeVar("T")
 
@@ -55,7 +53,7 @@ def read_state(url: str, partitions: Iterable[int]) -> dict[int, PartitionState]
 
 def _with_client(url: str, read: Callable[[redis.Redis], T]) -> T:
     try:
-        client = _connect(url)
+        client = make_blocking_redis(url, timeout_s=TIMEOUT_S, decode=False)
         try:
             return read(client)
         finally:
@@ -64,21 +62,6 @@ def _with_client(url: str, read: Callable[[redis.Redis], T]) -> T:
         raise VerifyError(f"Redis: {error}") from error
     except ValueError as error:
         raise VerifyError(f"Redis: neither a URL that is known nor what a worker writes: {error}") from error
-
-
-def _connect(url: str) -> Any:
-    """A client of one server, of a Cluster (`redis+cluster://`), or of a Sentinel's master (`redis+sentinel://`)."""
-    timeouts = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": ANSWER_S}
-    scheme, _, rest = url.partition("://")
-    if scheme.endswith("+cluster"):
-        return redis.RedisCluster.from_url(f"{scheme.removesuffix('+cluster')}://{rest}", **timeouts)
-    if scheme.endswith("+sentinel"):
-        parts = urlsplit(url)
-        hosts = [host.rpartition(":") for host in parts.netloc.split("@")[-1].split(",")]
-        sentinel = Sentinel([(name, int(port)) for name, _, port in hosts], socket_timeout=ANSWER_S)  # type: ignore[no-untyped-call]
-        master = parse_qs(parts.query).get("master", ["mymaster"])[0]
-        return sentinel.master_for(master, db=int(parts.path.strip("/") or 0), **timeouts)  # type: ignore[no-untyped-call]
-    return redis.Redis.from_url(url, **timeouts)
 
 
 def _read_partition(client: redis.Redis, partition: int) -> PartitionState:

@@ -1,0 +1,126 @@
+"""Clients of Redis from its URL: one server, a Sentinel's primary, or a Cluster; for the event loop, or blocking.
+
+Both kinds come of one reading of the URL, so whatever a worker can reach, `verify` and the other commands can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.asyncio.sentinel
+import redis.cluster
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from workers.masked import masked
+
+# Above any flush or load that makes sense; a server that is silent for longer is away, and is tried again.
+SOCKET_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 3.0
+# A Sentinel answers from memory; one that does not is passed over for the next.
+SENTINEL_TIMEOUT_S = 1.0
+
+T = TypeVar("T")
+
+
+class _Primary(redis.asyncio.Redis):
+    """Of a Sentinel; the connections to the Sentinels are closed with it."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        await pool.sentinel_manager.aclose()
+
+
+class _BlockingPrimary(redis.Redis):
+    def close(self) -> None:
+        super().close()
+        pool: Any = self.connection_pool
+        for sentinel in pool.sentinel_manager.sentinels:
+            sentinel.close()
+
+
+def make_redis(url: str) -> redis.asyncio.Redis:
+    """Client of `redis://`, `rediss://`, `unix://`, `redis+cluster://host:port[,host:port]` (any nodes; they tell of
+    the others) or `redis+sentinel://host:port[,host:port]/db?master=name` (the Sentinels). Connects on first use.
+
+    Errors: ValueError for another form, without the password.
+    """
+    common = {"decode_responses": True, "socket_timeout": SOCKET_TIMEOUT_S, "health_check_interval": 0}
+    return _refusing(url, lambda: _asyncio(url, common))
+
+
+def make_blocking_redis(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S, decode: bool = True) -> redis.Redis:
+    """The same, for code without an event loop; `decode`: answers are text, not bytes."""
+    return _refusing(url, lambda: _blocking(url, {"decode_responses": decode, "socket_timeout": timeout_s}))
+
+
+def _refusing(url: str, make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except ValueError:  # whose text may hold any part of the URL
+        raise ValueError(
+            f"TIDEWATCH_REDIS: {masked(url)} is not redis://[user:password@]host:port/db, rediss://, unix://, "
+            "redis+cluster:// or redis+sentinel://; encode special characters of a password (%2F for /)"
+        ) from None
+
+
+def _asyncio(url: str, common: dict[str, Any]) -> Any:
+    # Retrying is ours (workers.retry): it is said, counted, and ends when the worker ends.
+    common = common | {"socket_connect_timeout": CONNECT_TIMEOUT_S}
+    never = AsyncRetry(NoBackoff(), 0)
+    if _scheme(url).endswith("+cluster"):
+        first, others = _cluster(url)
+        nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in others]
+        return redis.asyncio.RedisCluster.from_url(first, startup_nodes=nodes, **common)
+    if _scheme(url).endswith("+sentinel"):
+        places, master, database = _sentinels(url)
+        asked: Any = redis.asyncio.sentinel.Sentinel(places, sentinel_kwargs=_to_sentinel() | {"retry": never})
+        return asked.master_for(master, redis_class=_Primary, db=database, retry=never, **common)
+    return redis.asyncio.Redis.from_url(url, retry=never, **common)
+
+
+def _blocking(url: str, common: dict[str, Any]) -> Any:
+    common = common | {"socket_connect_timeout": CONNECT_TIMEOUT_S}
+    never = Retry(NoBackoff(), 0)
+    if _scheme(url).endswith("+cluster"):
+        first, others = _cluster(url)
+        return redis.RedisCluster.from_url(
+            first, startup_nodes=[redis.cluster.ClusterNode(host, port) for host, port in others], **common
+        )
+    if _scheme(url).endswith("+sentinel"):
+        places, master, database = _sentinels(url)
+        asked: Any = redis.sentinel.Sentinel(places, sentinel_kwargs=_to_sentinel() | {"retry": never})  # type: ignore[no-untyped-call]
+        return asked.master_for(master, redis_class=_BlockingPrimary, db=database, retry=never, **common)
+    return redis.Redis.from_url(url, retry=never, **common)
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0]
+
+
+def _cluster(url: str) -> tuple[str, list[tuple[str, int]]]:
+    """The URL with the first node only, and where the other nodes are. Errors: ValueError."""
+    parts = urlsplit(url.replace("+cluster", "", 1))
+    first, *others = parts.netloc.split(",")
+    pairs = [place.rpartition(":") for place in others]
+    return parts._replace(netloc=first).geturl(), [(host, int(port)) for host, _, port in pairs]
+
+
+def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:
+    """Where the Sentinels are, the name of the primary that they watch, and the database. Errors: ValueError."""
+    parts = urlsplit(url)
+    pairs = [place.rpartition(":") for place in parts.netloc.rpartition("@")[2].split(",")]
+    master = parse_qs(parts.query).get("master", ["mymaster"])[0]
+    return [(host, int(port)) for host, _, port in pairs], master, int(parts.path.strip("/") or 0)
+
+
+def _to_sentinel() -> dict[str, Any]:
+    return {"socket_timeout": SENTINEL_TIMEOUT_S, "socket_connect_timeout": SENTINEL_TIMEOUT_S}
