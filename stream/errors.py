@@ -3,6 +3,7 @@
 StreamError
 ├── UnreachableError     Kafka does not answer: wait and try again
 ├── PublisherFenced      another index worker took the system over: reconcile if still assigned, else stop
+├── BackwardsError       a revision would take back what the last one included: reconcile, which waits for the cells
 ├── OvertakenError       somebody else did the same at the same time: look what stands now, and decide anew
 ├── RetentionError       the log no longer holds an offset that is needed: stop, a person decides
 └── MessageError         a message of ours cannot be read (newer schema, foreign writer): stop, a person looks
@@ -21,6 +22,19 @@ class UnreachableError(StreamError):
 
 class PublisherFenced(StreamError):
     """A newer producer with this transactional id exists: what was under way is not committed."""
+
+
+class BackwardsError(StreamError):
+    """The cut of a revision lies below the last revision's: nothing was published."""
+
+    def __init__(self, system: str, revision: int, below: dict[str, tuple[int, int]]) -> None:
+        """`below`: partition -> (offset of the last revision, offset of this one)."""
+        places = ", ".join(f"partition {p} at {now}, published up to {last}" for p, (last, now) in below.items())
+        super().__init__(
+            f"system {system}: revision {revision} would go back: {places}; not published. Reconciling: it goes on "
+            "when the cells have reached the last revision again"
+        )
+        self.below = below
 
 
 class OvertakenError(StreamError):

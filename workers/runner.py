@@ -19,7 +19,7 @@ from index.board import Board
 from index.changes import Changes
 from index.definition import Definition
 from index.diff import Diff, TableKey
-from stream.errors import PublisherFenced, StreamError, UnreachableError
+from stream.errors import BackwardsError, PublisherFenced, StreamError, UnreachableError
 from stream.messages import ControlVersion
 from stream.published import Published, read_back
 from stream.publisher import Publisher
@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 # Trouble after so long a quiet run is new trouble: the back-off begins anew. Two workers that fence each other, because
 # one has not yet learnt that it lost the system, come at shorter intervals, and back off.
 STEADY_S = 10.0
+TROUBLE = (UnreachableError, PublisherFenced, BackwardsError, *PASSING)  # a reconcile mends it
 TABLE_EVERY_S = 1.0  # a whole table is published at most so often; the deltas carry every move
 
 
@@ -87,9 +88,7 @@ class SystemRunner:
                         self.standing.running = True
                         await self._follow(moved)
                 except (PublisherFenced, StreamError, *PASSING) as error:
-                    if not isinstance(error, (UnreachableError, PublisherFenced, *PASSING)) and (
-                        type(error) is not StreamError
-                    ):
+                    if not isinstance(error, TROUBLE) and type(error) is not StreamError:
                         raise
                     reason = _why(error)
                     if self._clock() - began > STEADY_S:
@@ -263,6 +262,11 @@ class SystemRunner:
         if self._robust is not None:
             self._robust.hold()
         cut = self._hub.cut()
+        # The hub adopts nothing below what it applied, and a start waits for the last revision; here is where a breach
+        # of either would become public, so it is the last place to stop it.
+        below = {p: (o, cut.offsets.get(p, 0)) for p, o in self._offsets.items() if cut.offsets.get(p, 0) < o}
+        if below:
+            raise BackwardsError(self.system, self._revision + 1, below)
         tables, emptied = [], list(gone)
         for key in due:
             table = self._board.table(key)
@@ -290,4 +294,6 @@ def _why(error: Exception) -> str:
     """The reason of a reconcile, as docs/metrics.md lists them."""
     if isinstance(error, PublisherFenced):
         return "fenced"
+    if isinstance(error, BackwardsError):
+        return "backwards"
     return "kafka" if isinstance(error, StreamError) else "redis"
