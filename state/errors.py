@@ -47,10 +47,12 @@ class RewoundError(OwnershipLost):
 
 
 class FeedGapError(StateError):
-    """The next feed entry starts behind what was applied: the entries between were trimmed."""
+    """The next feed entry does not follow what was applied: entries between were trimmed, or the state was replaced."""
 
     def __init__(self, partition: int, applied: int, start: int) -> None:
-        super().__init__(f"partition {partition}: the change feed continues at {start}, applied is {applied}; loading")
+        super().__init__(
+            f"partition {partition}: the change feed continues at {start}, applied is {applied}, or it was rebuilt or restored; loading"
+        )
         self.partition = partition
 
 

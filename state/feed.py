@@ -4,6 +4,8 @@ Rules (DESIGN section 3, each with its trace in PROTOCOL.md): an entry that ends
 skipped
 (Redis went back and catches up); one that starts above it is a gap: load again; a load below the applied offset is
 never adopted: it waits; in silence the stored offset is compared, since a trimmed or rewound feed says nothing.
+A state that a rebuild or a restore replaced has another lineage: what was applied before no longer goes with it, so the
+partition is loaded again, as after a gap.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Entry:
     catalogue_version: int | None
     counts: dict[str, int]
     rows: list[list[Any]]  # [row, field, value, field, value, ...]
+    lineage: str | None = None
 
 
 _rows = msgspec.json.Decoder(list[list[int | str]])
@@ -52,6 +55,7 @@ def _entry(partition: Partition, entry_id: str, fields: dict[str, str]) -> Entry
         catalogue_version=int(fields["catalogue"]) if fields["catalogue"] else None,
         counts=_counts.decode(fields["counts"]),
         rows=_rows.decode(fields["rows"]),
+        lineage=fields.get("lineage"),
     )
 
 
@@ -61,12 +65,14 @@ class FeedReader:
     def __init__(self, redis: Redis, partitions: Iterable[Partition]) -> None:
         self._redis = redis
         self.applied: dict[Partition, Offset] = dict.fromkeys(partitions, Offset(0))
+        self._lineage: dict[Partition, str | None] = dict.fromkeys(self.applied)  # of what was loaded
 
     def adopt(self, snapshot: Snapshot) -> bool:
         """Take a loaded partition's offset as applied; False, and nothing changes, where it lies below (wait)."""
         if snapshot.offset < self.applied[snapshot.partition]:
             return False
         self.applied[snapshot.partition] = snapshot.offset
+        self._lineage[snapshot.partition] = snapshot.lineage
         return True
 
     async def read(self, block_ms: int = BLOCK_MS) -> list[Entry]:
@@ -85,22 +91,39 @@ class FeedReader:
                 entry = _entry(partition, entry_id, fields)
                 if entry.end <= position:
                     continue
-                if entry.start > position:
+                if entry.start > position or entry.lineage != self._lineage[partition]:
                     raise FeedGapError(partition, position, entry.start)
                 entries.append(entry)
                 position = entry.end
         return entries
 
     async def silent_gaps(self) -> list[Partition]:
-        """Partitions whose stored offset lies above the applied one although the feed says nothing: load them.
+        """Partitions whose stored offset lies above the applied one although the feed says nothing, and those that were
+        replaced (`replaced`): load them.
 
         One round trip for all; to be asked when a read came back empty. Errors: redis-py's.
         """
+        stored = await self._stored()
+        return [p for p, (offset, _) in stored.items() if offset > self.applied[p] or self._is_replaced(p, *stored[p])]
+
+    async def replaced(self) -> list[Partition]:
+        """Partitions whose state a rebuild or a restore has replaced, and that stand where we can adopt it: load them.
+
+        To be asked about once a second: others may flow, so that a read never comes back empty. Errors: redis-py's.
+        """
+        return [p for p, found in (await self._stored()).items() if self._is_replaced(p, *found)]
+
+    def _is_replaced(self, partition: Partition, offset: int, lineage: str | None) -> bool:
+        # Below the applied offset (a restore, or a Redis that went back) it catches up first.
+        return offset >= self.applied[partition] and lineage != self._lineage[partition]
+
+    async def _stored(self) -> dict[Partition, tuple[int, str | None]]:
+        """Offset and lineage of each partition, as Redis has them."""
         pipe = self._redis.pipeline(transaction=False)
         for partition in self.applied:
-            pipe.hget(key(partition, META), "offset")
-        stored = await pipe.execute()
-        return [p for p, offset in zip(self.applied, stored, strict=True) if int(offset or 0) > self.applied[p]]
+            pipe.hmget(key(partition, META), ["offset", "lineage"])
+        replies = await pipe.execute()
+        return {p: (int(offset or 0), lineage) for p, (offset, lineage) in zip(self.applied, replies, strict=True)}
 
     async def load(self, partition: Partition) -> Snapshot | None:
         """Load `partition`; None where Redis stands below the applied offset (it went back: ask again later)."""

@@ -15,7 +15,8 @@ class Snapshot:
     """State of one partition at one instant; text as Redis holds it, so that a load costs no parsing that is not used.
 
     `rows`: row key -> [field, value, field, value, ...]. `watermark_us` is None before the first accepted event;
-    `catalogue` is None before the first catalogue record was flushed.
+    `catalogue` is None before the first catalogue record was flushed. `lineage` names the rebuild or restore that wrote
+    this state in place of another (`state.replace`), None if there was none.
     """
 
     partition: Partition
@@ -26,6 +27,7 @@ class Snapshot:
     windows: dict[str, str]
     counts: dict[str, int]
     rows: dict[str, list[str]]
+    lineage: str | None = None
 
     def changed_rows(self) -> Iterator[list[str]]:
         """The rows in the form of a feed entry: [row, field, value, field, value, ...]."""
@@ -58,6 +60,7 @@ def parse(partition: Partition, reply: list[Any]) -> Snapshot:
             windows=_pairs(seq),
             counts={name: int(n) for name, n in _pairs(counts).items()},
             rows=dict(zip(rows[::2], rows[1::2], strict=True)),
+            lineage=meta.get("lineage"),
         )
     except ValueError as error:
         raise CorruptStateError(key(partition, "meta"), f"{meta!r} ({error})") from None

@@ -7,6 +7,7 @@ one step of the event loop, so whoever looks between two steps sees one consiste
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from workers.retry import until_done
 log = structlog.get_logger(__name__)
 
 TASK = "feed"
+ASK_S = 1.0  # how often it is asked whether a rebuild or a restore has replaced a partition, while entries come
 
 Listener = Callable[[Changes], None]
 
@@ -49,8 +51,16 @@ class Cut:
 class Hub:
     """See the head of this file. `await start()`, then `await run()` beside the systems that listen."""
 
-    def __init__(self, redis: Redis, partitions: list[Partition], health: Health) -> None:
-        self._redis, self._partitions, self._health = redis, partitions, health
+    def __init__(
+        self,
+        redis: Redis,
+        partitions: list[Partition],
+        health: Health,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis, self._partitions, self._health, self._clock = redis, partitions, health, clock
+        self._asked = 0.0
         self._watermarks: dict[Partition, int | None] = {}
         self._counts: dict[Partition, dict[str, int]] = {}
         self._listeners: dict[str, Listener] = {}
@@ -127,10 +137,14 @@ class Hub:
             await self._reload(Partition(gap.partition))
             return
         self._apply(entries)
-        if not entries:
-            behind = await until_done("Redis", self._feed.silent_gaps, self._health, stopping=lambda: self._ending)
-            for partition in behind:
-                await self._reload(partition)
+        now = self._clock()
+        if entries and now - self._asked < ASK_S:
+            return
+        self._asked = now
+        # While others flow, an offset above ours is no news; a state that was replaced is.
+        ask = self._feed.replaced if entries else self._feed.silent_gaps
+        for partition in await until_done("Redis", ask, self._health, stopping=lambda: self._ending):
+            await self._reload(partition)
 
     def _apply(self, entries: list[Entry]) -> None:
         """Take over one read, all entries of a partition at once: a cell that stands in several counts once."""

@@ -3,7 +3,7 @@
 -- ARGV: 1 token, 2 from, 3 to, 4 watermark ('' = none yet), 5 rows (JSON [[row, field, value, ...], ...]),
 --       6 windows (JSON [source, window, ...]), 7 counts (JSON object, absolute), 8 bytes that the feed may hold,
 --       9 schema, 10 catalogue version ('' = none), 11 catalogue JSON ('' = unchanged)
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'schema')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'schema', 'lineage')
 if meta[3] and tonumber(meta[3]) > tonumber(ARGV[9]) then
   return {'schema', meta[3]}
 end
@@ -19,8 +19,14 @@ local counts = cjson.decode(ARGV[7])
 
 -- The feed entry first: Redis refuses an id that is not above the last, and then nothing else was written.
 local id = ARGV[3] .. '-0'
-redis.call('XADD', tag .. 'changes', id, 'from', ARGV[2], 'epoch', ARGV[1], 'watermark', ARGV[4],
-  'catalogue', ARGV[10], 'counts', ARGV[7], 'rows', ARGV[5])
+local entry = {'from', ARGV[2], 'epoch', ARGV[1], 'watermark', ARGV[4], 'catalogue', ARGV[10], 'counts', ARGV[7],
+  'rows', ARGV[5]}
+-- After a rebuild or a restore: a reader that loaded before it must load anew, not go on from what it has.
+if meta[4] then
+  entry[#entry + 1] = 'lineage'
+  entry[#entry + 1] = meta[4]
+end
+redis.call('XADD', tag .. 'changes', id, unpack(entry))
 redis.call('RPUSH', tag .. 'sizes', id .. ' ' .. #ARGV[5])
 local held = redis.call('HINCRBY', KEYS[1], 'feed_bytes', #ARGV[5])
 -- Bounded in bytes; the newest entry always stays (PROTOCOL: else a silent log's reader waits for ever).
