@@ -51,7 +51,8 @@ class FeedGapError(StateError):
 
     def __init__(self, partition: int, applied: int, start: int) -> None:
         super().__init__(
-            f"partition {partition}: the change feed continues at {start}, applied is {applied}, or it was rebuilt or restored; loading"
+            f"partition {partition}: the change feed continues at {start}, applied is {applied}, or the state was "
+            "replaced; loading"
         )
         self.partition = partition
 
