@@ -11,7 +11,6 @@ All that is random comes from the seed, which is printed.
 
 import json
 import random
-import shutil
 import signal
 import threading
 import time
@@ -30,6 +29,7 @@ from confluent_kafka.admin import AdminClient
 from index.catalogue import Catalogue
 from stream.topics import DLQ, EVENTS, OUTPUTS, SYSTEM_PARTITIONS, all_topics
 from tests.waiting import eventually
+from tests.workers.redis_copy import copy_data, put_data_back
 from tests.workers.watcher import REST_S, Watcher
 from workers.crew import Crew
 from workers.drained import wait_until_drained
@@ -307,24 +307,12 @@ class Trial:
     def copy_redis(self) -> tuple[Path, dict[int, int]]:
         """A copy of Redis's data as they are on its disk now; and offsets that the copy does not lie beyond."""
         copy = self.folder / f"redis-{uuid4()}"
-        shutil.copytree(self.servers.redis_server.folder, copy)
+        copy_data(self.servers.redis_server, copy)
         return copy, self.offsets()
 
     def restore_redis(self, copy: Path | None) -> None:
         """Redis dies, an earlier copy of its data is put back (None: nothing at all), and it starts."""
-        server = self.servers.redis_server
-        server.kill()
-        for name in ("appendonly.aof", "appendonlydir"):
-            here = server.folder / name
-            if here.is_dir():
-                shutil.rmtree(here)
-            here.unlink(missing_ok=True)
-            there = copy and copy / name
-            if there and there.is_dir():
-                shutil.copytree(there, here)
-            elif there and there.exists():
-                shutil.copyfile(there, here)
-        server.start()
+        put_data_back(self.servers.redis_server, copy)
         self.note("Redis has gone back")
 
     # --- the end ------------------------------------------------------------------------------------------------------

@@ -124,6 +124,7 @@ class ChildProcess:
     def stop(self, timeout_s: float) -> None:
         """SIGTERM, at most `timeout_s` seconds of patience, then SIGKILL; returns when the child is gone."""
         self.send(signal.SIGTERM)
+        self.send(signal.SIGCONT)  # one that is stopped would not hear it
         if not self.wait(timeout_s):
             self.kill()
 

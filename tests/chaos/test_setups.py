@@ -1,0 +1,122 @@
+"""Each set-up starts, events flow through real workers, servers die and others take over, and verify finds nothing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from index.catalogue import Catalogue
+from stream.ends import Ends
+from stream.topics import EVENTS
+from tests.chaos.setups import Setup, make_setup
+from tests.waiting import eventually
+from tests.workers.faults import PARTITIONS, RATES, SESSION_S, STILL_S, SYSTEM, Feed
+from workers.crew import Crew
+from workers.drained import wait_until_drained
+from workers.prepare import prepare_topics
+from workers.scenario import Play, load
+from workers.settings import Settings
+from workers.verify import verify
+
+pytestmark = pytest.mark.servers
+
+
+class Flow:
+    """Two ingest workers, an index worker and a feed on a set-up; `check` at the end."""
+
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        self.setup, self.began = setup, time.monotonic()
+        settings = Settings(kafka=setup.kafka, redis=setup.redis, partitions=PARTITIONS)
+        prepare_topics(settings)
+        env = {"TIDEWATCH_SESSION_S": str(SESSION_S), "TIDEWATCH_GROUP": f"ingest-{uuid4()}"}
+        self.group = env["TIDEWATCH_GROUP"]
+        self.crew = Crew(folder / "workers", setup.kafka, setup.redis, env)
+        for name, what in (("ingest-1", "ingest"), ("ingest-2", "ingest"), ("index-1", "index")):
+            self.crew.start(name, what)
+        seed = random.SystemRandom().randrange(2**32)
+        print(f"feed seed {seed}, logs in {folder}")
+        chosen = Play(seed=seed, rates=RATES, density=0.05, cities=16)
+        self.feed = Feed(setup.kafka_direct, load(Catalogue.load(settings.catalogue), SYSTEM), chosen, 20.0)
+        self.ends = Ends(setup.kafka_direct, topic=EVENTS)
+
+    def __enter__(self) -> Flow:
+        self.feed.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.feed.ended.set()
+        self.feed.join()
+        self.crew.stop()
+
+    def note(self, what: str) -> None:
+        print(f"{time.monotonic() - self.began:7.2f} s  {what}")
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {name}\n{self.crew.log(name)[-3000:]}" for name in self.crew.workers)
+
+    def flows(self, events: int = 300) -> None:
+        """So many more events are sent, and all that was sent until now passes into Redis."""
+        until = self.feed.events + events
+        eventually(lambda: self.feed.events >= until, STILL_S, self.logs)
+        assert self.feed.is_alive()
+        self.drained()
+
+    def drained(self) -> None:
+        self.crew.check()
+        ends = self.ends.ask(list(range(PARTITIONS)))
+        wait_until_drained(
+            self.setup.kafka_direct,
+            self.setup.redis_direct,
+            ends,
+            [SYSTEM],
+            timeout_s=2 * STILL_S,
+            check=self.crew.check,
+        )
+        self.note(f"drained: {sum(ends.values())} events and more")
+
+    def check(self) -> None:
+        """The feed ends; everything it sent is in the aggregates once, and published."""
+        sent = self.feed.finish()
+        self.drained()
+        report = verify(self.setup.kafka_direct, self.setup.redis_direct, SYSTEM)
+        assert report.ok, [tuple(each) for each in report.differences[:10]]
+        assert sum(report.counts.values()) == sent.events
+        assert report.counts == dict(self.feed.expected)
+        assert "Traceback" not in self.logs()
+        self.note(f"verified: {sent.events} events, revision {report.revision}")
+
+
+def tried(name: str, folder: Path, faults: Callable[[Setup, Flow], None]) -> None:
+    with make_setup(name, folder / "servers", print) as setup, Flow(setup, folder) as flow:
+        try:
+            flow.flows()
+            faults(setup, flow)
+            setup.heal()
+            flow.check()
+        except BaseException:
+            print(flow.logs())
+            raise
+
+
+def test_one_of_each(tmp_path: Path) -> None:
+    def faults(setup: Setup, flow: Flow) -> None:
+        copy = setup.copy_redis(0)
+        setup.kafka_proxies[0].slow(0.05)
+        setup.redis_proxies[0].slow(0.02)
+        flow.flows()
+        for proxy in (*setup.kafka_proxies, *setup.redis_proxies):
+            proxy.drop_mid_response(3)
+            eventually(lambda proxy=proxy: not proxy.drops_left(), STILL_S)
+        setup.redis_proxies[0].cut(pid=flow.crew.workers["ingest-1"].pid)
+        setup.restore_redis(0, copy)
+        setup.heal()
+        flow.flows()
+        setup.fill_disk(0)
+        eventually(lambda: not setup.brokers[0].running(), STILL_S)
+
+    tried("a", tmp_path, faults)
