@@ -15,6 +15,7 @@ Token = NewType("Token", str)
 SCHEMA = 1  # of everything stored below; raised when its meaning changes
 
 META, CATALOGUE, SEQ, ROWS, COUNTS, CHANGES, SIZES = "meta", "catalogue", "seq", "rows", "counts", "changes", "sizes"
+SKIPPED = "skipped"  # what a person let go: there only after `skip-missing`
 
 
 def tag(partition: int) -> str:

@@ -45,11 +45,22 @@ class RetentionError(StreamError):
     """The log does not hold the offset that the state names: events between are gone from Kafka."""
 
     def __init__(self, topic: str, partition: int, wanted: int, low: int, high: int) -> None:
-        super().__init__(
-            f"{topic}/{partition}: Redis names offset {wanted}, the log holds {low} to {high}: nothing was skipped. "
-            "If retention removed records, raise it and restore a Redis backup that names a held offset; "
-            "if the topic was made anew, Redis belongs to another log: use an empty one"
-        )
+        """`wanted`: what Redis names; the log holds `low` up to (not including) `high`."""
+        said = f"{topic}/{partition}: Redis names offset {wanted}, the log holds {low} to {high}: "
+        if wanted < low:
+            said += (
+                f"{low - wanted} offsets are gone, nothing was skipped. Raise the retention; then restore a backup of "
+                f"Redis that names a held offset (tidewatch restore), or accept the loss: "
+                f"tidewatch skip-missing --partition {partition} --to {low}"
+            )
+        else:
+            said += (
+                f"Redis is {wanted - high} ahead, nothing was skipped. If the log lost its end, restore a backup of "
+                f"Redis that names at most {high} (tidewatch restore); if the topic was made anew, Redis belongs to "
+                "another log: use an empty one, and new output topics"
+            )
+        super().__init__(said)
+        self.topic, self.partition, self.wanted, self.low, self.high = topic, partition, wanted, low, high
 
 
 class MessageError(StreamError):

@@ -121,10 +121,13 @@ def _partition(partition: int, before: Look, now: Look) -> Finding:
     offset, low, end = now.offset(partition), now.low[partition], now.ends[partition]
     where = f"{EVENTS}/{partition}: Redis at {offset}, log {low} to {end}"
     if offset > end:
-        do = "Redis belongs to another log, or the topic was made anew: use an empty Redis, or its own"
+        do = f"the log lost its end: restore a backup that names at most {end} (`tidewatch restore`); or it is not ours"
         return fail("partition", where, do)
     if offset < low:
-        do = "retention took events that were not read: raise it, and restore a Redis backup that names a held offset"
+        do = (
+            f"retention took {low - offset} offsets that were not read: raise it; restore a backup of Redis that names "
+            f"a held one, or accept the loss: tidewatch skip-missing --partition {partition} --to {low}"
+        )
         return fail("partition", where, do)
     if not now.meta[partition].get("epoch"):
         return warn("partition", f"{where}; no worker has ever owned it", "start an ingest worker: `tidewatch ingest`")

@@ -29,6 +29,12 @@ from tests.waiting import eventually
 from tests.workers.desk import PARTITIONS, STILL_S, Desk, event
 from workers.local.ports import free_port
 from workers.settings import REPOSITORY
+from workers.skip_missing import skip_missing
+from workers.verify import Report, VerifyError
+from workers.verify.batch import Batch
+from workers.verify.log import Log
+from workers.verify.redis_state import read_state
+from workers.verify.replay import replay
 
 pytestmark = pytest.mark.servers
 
@@ -327,7 +333,7 @@ def unchanged(desk: Desk) -> Iterator[None]:
         with redis.Redis.from_url(desk.servers.redis) as raw:
             held: dict[str, object] = {key: raw.dump(key) for key in raw.keys("*") if not key.endswith(b":meta")}
         for p in range(PARTITIONS):
-            held[f"meta {p}"] = desk.redis.hgetall(f"{{tw:{p}}}:meta") | {"epoch": ""}
+            held[f"meta {p}"] = {"schema": "1"} | desk.redis.hgetall(f"{{tw:{p}}}:meta") | {"epoch": ""}
         return held
 
     before = look()
@@ -336,7 +342,7 @@ def unchanged(desk: Desk) -> Iterator[None]:
 
 
 def test_the_log_no_longer_holds_what_comes_next(desk: Desk, worker: str):
-    """Retention went past the offset in Redis while nobody worked: nothing is skipped, and the text says what to do."""
+    """Retention went past the offset in Redis while nobody worked: nothing is skipped but by a person's command."""
     flow = Flow(desk)
     flow.send([0])
     offset, low = desk.offset(0), desk.sent[0] - 2
@@ -344,11 +350,33 @@ def test_the_log_no_longer_holds_what_comes_next(desk: Desk, worker: str):
     admin = AdminClient({"bootstrap.servers": desk.servers.kafka})
     for future in admin.delete_records([TopicPartition(EVENTS, 0, low)]).values():
         future.result()
+    command = f"tidewatch skip-missing --partition 0 --to {low}"
+    gone = f"{low - offset} offsets are gone"
     with unchanged(desk):
         desk.start(worker)
-        stopped(desk, worker, f"{EVENTS}/0", f"Redis names offset {offset}", f"the log holds {low} to", "restore")
-    # For the tests that follow: a Redis that names an offset which the log holds.
-    desk.redis.hset("{tw:0}:meta", "offset", desk.sent[0])
+        texts = (f"{EVENTS}/0", f"Redis names offset {offset}", f"the log holds {low} to", gone, "restore", command)
+        stopped(desk, worker, *texts)
+        for partition, to, said in (0, low - 1, f"--to {low}"), (0, low + 1, f"--to {low}"), (1, low, "missing"):
+            with pytest.raises(ValueError, match=said):
+                skip_missing(desk.settings, partition, to, "me", "a test", lambda lost: True)
+        with pytest.raises(ValueError, match="nothing was skipped"):
+            skip_missing(desk.settings, 0, low, "me", "a test", lambda lost: False)
+
+    before = desk.counts()
+    result = desk.tidewatch(*command.split()[1:], "--author", "me", "--reason", "a test", "--yes", "--json")
+    assert result == {"partition": 0, "from": offset, "to": low, "missing": low - offset}
+    desk.start(worker)
+    desk.passed(worker)
+    assert (desk.counts() - before).total() == 2, "what the log holds still counts"
+    ends(desk, worker)
+
+    states = read_state(desk.servers.redis, range(PARTITIONS))
+    cuts = {p: [state.offset] for p, state in states.items()}
+    said = f'{EVENTS}/0 begins at offset {low}.*nothing was compared.*"start":{offset},"end":{low}.*a test'
+    with pytest.raises(VerifyError, match=said):
+        replay(
+            Log(desk.servers.kafka), Report(""), cuts, Batch(), str, {p: state.skipped for p, state in states.items()}
+        )
 
 
 def test_redis_belongs_to_another_log(desk: Desk, worker: str):
@@ -357,7 +385,9 @@ def test_redis_belongs_to_another_log(desk: Desk, worker: str):
     desk.redis.hset("{tw:1}:meta", "offset", end + 1000)
     with unchanged(desk):
         desk.start(worker)
-        stopped(desk, worker, f"{EVENTS}/1", f"Redis names offset {end + 1000}", f"to {end}")
+        stopped(desk, worker, f"{EVENTS}/1", f"Redis names offset {end + 1000}", f"to {end}", "1000 ahead", "restore")
+        with pytest.raises(ValueError, match="Redis is ahead"):
+            skip_missing(desk.settings, 1, end, "me", "a test", lambda lost: True)
     desk.redis.hset("{tw:1}:meta", "offset", end)
 
 

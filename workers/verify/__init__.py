@@ -98,7 +98,7 @@ def verify_all(
         cuts = {
             p: {shared.redis_offsets[p], *(each.offsets.get(p, 0) for each in published.values())} for p in partitions
         }
-        judges = replay(log, shared, cuts, batch, say)
+        judges = replay(log, shared, cuts, batch, say, {p: state.skipped for p, state in states.items()})
         shared.events = sum(judge.elements for judge in judges.values())
         now = {p: judge.snapshots[shared.redis_offsets[p]] for p, judge in judges.items()}
         compare_redis(shared, states, now, batch, shared.redis_offsets)

@@ -26,7 +26,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class PartitionState:
     """One partition. `offset` 0 where Redis knows nothing of it; `rows`: row key -> field -> text; `windows`: source ->
-    (top, bits).
+    (top, bits); `skipped`: what a person let go of the log, as JSON.
     """
 
     offset: int = 0
@@ -35,6 +35,7 @@ class PartitionState:
     counts: dict[str, int] = field(default_factory=dict)
     windows: dict[str, tuple[int, int]] = field(default_factory=dict)
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
 
 
 def read_offsets(url: str, partitions: Iterable[int]) -> dict[int, int]:
@@ -74,7 +75,8 @@ def _read_partition(client: redis.Redis, partition: int) -> PartitionState:
                 pipe.multi()
                 for name in ("meta", "counts", "seq", *names):
                     pipe.hgetall(f"{tag}{name}")
-                meta, counts, windows, *rows = pipe.execute()
+                pipe.lrange(f"{tag}skipped", 0, -1)
+                meta, counts, windows, *rows, skipped = pipe.execute()
             except redis.WatchError:
                 continue
             return PartitionState(
@@ -87,6 +89,7 @@ def _read_partition(client: redis.Redis, partition: int) -> PartitionState:
                     name: {cell.decode(): text.decode() for cell, text in row.items()}
                     for name, row in zip(names, rows, strict=True)
                 },
+                skipped=[text.decode() for text in skipped],
             )
     raise VerifyError(f"partition {partition}: its rows in Redis change faster than they can be read")
 
