@@ -25,13 +25,13 @@ from index.rules.rule import Rule
 from stream.alerts import Held, alert_record, position_record, read_alerts
 from stream.control import read_control
 from stream.errors import MessageError, PublisherFenced, StreamError
-from stream.messages import AlertMessage, IndexUpdate, RankingTable, decode_message
+from stream.messages import AlertMessage
 from stream.publisher import Publisher, Record
-from stream.tail import high_watermarks, read_to
-from stream.topics import RANKINGS, UPDATES
+from stream.topics import DELTAS, UPDATES
+from workers.alert_back import updates_before, watch_anew
 from workers.alert_reader import OutputReader
 from workers.alert_sources import SourceLook
-from workers.alert_system import AlertSystem, subject_of_message
+from workers.alert_system import AlertSystem, definition_of, subject_of_message
 from workers.alert_tell import Teller
 from workers.alert_whole import Whole
 from workers.catalogue_in_force import catalogue_in_redis
@@ -118,15 +118,15 @@ class AlertRunner:
         self.systems = {}
         reader = OutputReader(settings, partition, held, _done(held))
         try:
-            updates = self._updates_before(reader.begins[UPDATES] if held.offsets else 0)
-            tables = self._tables() if watched(self._rules) else {}
+            updates = updates_before(settings, partition, reader.begins[UPDATES] if held.offsets else 0)
             for name in set(held.pieces) | {key[0] for key in held.alerts}:
-                system = self._made(name)
+                pieces = held.pieces.get(name, {})
+                system = self._made(name, definition_of(pieces))
                 if system is not None:
                     standing = [each for key, each in held.alerts.items() if key[0] == name]
-                    pieces = held.pieces.get(name, {})
-                    system.restore(pieces, standing, updates.get(name, ()), tables.get(name, ()))
+                    system.restore(pieces, standing, updates.get(name, ()))
                     self.systems[name] = system
+            watch_anew(settings, partition, watched(self._rules), self.systems, reader.begins[DELTAS])
         except BaseException:
             reader.close()
             raise
@@ -136,41 +136,17 @@ class AlertRunner:
         )  # fmt: skip
         return reader
 
-    def _made(self, name: str) -> AlertSystem | None:
-        """A system as `control` and Redis have it now; None where `control` does not know it."""
+    def _made(self, name: str, definition: int | None) -> AlertSystem | None:
+        """A system with that definition (the one in force, where it is not known) and the catalogue that Redis has now.
+
+        None where `control` does not know the system.
+        """
         settings = self._settings
         control = read_control(settings.kafka, [self.partition], settings.kafka_options).get(name)
-        version = None if control is None else control.in_force()
-        if version is None:
+        if control is None:
             return None
-        return AlertSystem(settings, self._rules, version, catalogue_in_redis(settings))
-
-    def _updates_before(self, end: int) -> dict[str, list[IndexUpdate]]:
-        last: dict[bytes, bytes | None] = {}
-        for message in read_to(self._settings.kafka, {(UPDATES, self.partition): end}, self._settings.kafka_options):
-            key, value = message.key(), message.value()
-            if isinstance(key, bytes):
-                last[key] = value if isinstance(value, bytes) else None
-        out: dict[str, list[IndexUpdate]] = {}
-        for key, value in last.items():
-            if value is not None:
-                update = decode_message(IndexUpdate, value, f"{UPDATES} {key.decode()}")
-                out.setdefault(update.system, []).append(update)
-        return out
-
-    def _tables(self) -> dict[str, list[RankingTable]]:
-        names, last = watched(self._rules), {}
-        ends = high_watermarks(self._settings.kafka, [(RANKINGS, self.partition)], self._settings.kafka_options)
-        for message in read_to(self._settings.kafka, ends, self._settings.kafka_options):
-            key, value = message.key(), message.value()
-            if isinstance(key, bytes) and key.split(b"/")[1].decode() in names:
-                last[key] = value if isinstance(value, bytes) else None
-        out: dict[str, list[RankingTable]] = {}
-        for key, value in last.items():
-            if value is not None:
-                table = decode_message(RankingTable, value, f"{RANKINGS} {key.decode()}")
-                out.setdefault(table.system, []).append(table)
-        return out
+        version = control.versions.get(definition or 0) or control.in_force()
+        return version and AlertSystem(settings, self._rules, version, catalogue_in_redis(settings))
 
     async def _turns(self, publisher: Publisher, reader: OutputReader, ended: list[AlertMessage]) -> None:
         messages: list[tuple[AlertMessage, int]] = [(message, int(time.time() * 1000)) for message in ended]
@@ -202,10 +178,11 @@ class AlertRunner:
         name, revision = whole.revision.system, whole.revision
         system = self.systems.get(name)
         if system is None or system.versions != (revision.definition, revision.catalogue):
-            # What the index worker evaluated with may be newer than what we know; asked once for each revision's pair.
+            # What the index worker evaluated with; asked once for each revision's pair.
             made = await until_done(
-                "Kafka", lambda: asyncio.to_thread(self._made, name), self._health, stopping=lambda: self._ending
-            )
+                "Kafka", lambda: asyncio.to_thread(self._made, name, revision.definition), self._health,
+                stopping=lambda: self._ending,
+            )  # fmt: skip
             if made is None:
                 return []
             if system is not None:

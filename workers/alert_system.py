@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from index.catalogue import Catalogue
 from index.definition import Definition
 from index.rules.alert import Alert, parts_of
 from index.rules.engine import evaluate
-from index.rules.pieces import restore, take_pieces
+from index.rules.pieces import all_pieces, restore, take_pieces
 from index.rules.published import Published
 from index.rules.rule import Rule
-from index.rules.state import State
+from index.rules.state import State, rank_piece
 from index.rules.world import World
 from stream.alerts import Standing, alert_record, piece_records
-from stream.messages import AlertMessage, ControlVersion, IndexUpdate, RankingTable
+from stream.messages import AlertMessage, ControlVersion, IndexUpdate, RankingDelta, RankingTable
 from stream.publisher import Record
 from workers.alert_whole import Whole
 from workers.settings import Settings
+
+VERSIONS = "versions"  # the piece that names definition and catalogue of the last revision
 
 
 class AlertSystem:
@@ -33,12 +37,12 @@ class AlertSystem:
         self.system = control.system
         self.world = World.of(catalogue, definition)
         self.state = State()
+        self._written: tuple[int, int] | None = None  # versions, as they stand on the topic
 
     def restore(
-        self, pieces: Mapping[str, bytes], standing: Iterable[Standing], updates: Iterable[IndexUpdate],
-        tables: Iterable[RankingTable],
-    ) -> None:  # fmt: skip
-        """Begin where the last owner stopped. `updates`, `tables`: what is committed up to there.
+        self, pieces: Mapping[str, bytes], standing: Iterable[Standing], updates: Iterable[IndexUpdate]
+    ) -> None:
+        """Begin where the last owner stopped. `updates`: what is committed up to there.
 
         Alerts of rules that are no more are ended by `orphans`.
         """
@@ -50,21 +54,27 @@ class AlertSystem:
                 self.state.alerts[alert.rule, alert.subject] = alert
         for update in updates:
             self.state.show(self.world, update)
+
+    def watch_anew(self, rankings: frozenset[str], tables: Iterable[RankingTable]) -> None:
+        """Rankings that no rule has watched so far begin with their tables as they are on the topic now."""
         for table in tables:
-            if table.scope is None:
+            if table.scope is None and table.ranking in rankings:
                 key = table.ranking, table.period
                 self.state.ranks[key] = dict(zip(table.rows.entity, table.rows.rank, strict=True))
                 self.state.rank_revision[key] = table.revision
+                self.state.touched.add(rank_piece(key))
+
+    def catch_up(self, rankings: frozenset[str], delta: RankingDelta) -> None:
+        """One that lies before the position, and behind such a table: tables lag."""
+        if delta.ranking in rankings:
+            self.state.move(delta)
 
     def adopt(self, other: AlertSystem) -> None:
         """Take the state over from before a change of definition or catalogue."""
-        from index.rules.pieces import all_pieces
-
         pieces = all_pieces(other.world, other.state)
         rows = [update for by_entity in other.state.rows.values() for update in by_entity.values()]
-        ranks, revisions, alerts = other.state.ranks, other.state.rank_revision, other.state.alerts
         self.state = restore(self.world, pieces)
-        self.state.ranks, self.state.rank_revision, self.state.alerts = ranks, revisions, alerts
+        self.state.alerts = other.state.alerts
         for update in rows:
             self.state.show(self.world, update)
         self.state.touched |= other.state.touched
@@ -87,6 +97,9 @@ class AlertSystem:
     def records(self, messages: Iterable[AlertMessage]) -> list[Record]:
         """The messages, and what changed of the state since the last call."""
         pieces = take_pieces(self.world, self.state)
+        if self._written != self.versions:
+            self._written = self.versions
+            pieces[VERSIONS] = msgspec.json.encode(self.versions)
         return [*map(alert_record, messages), *piece_records(self.system, pieces)]
 
     def period_now(self) -> str | None:
@@ -123,6 +136,11 @@ class AlertSystem:
         )
 
 
+def definition_of(pieces: Mapping[str, bytes]) -> int | None:
+    """The definition that the state on the topic was made with; None where a version of ours did not say so yet."""
+    return int(msgspec.json.decode(pieces[VERSIONS])[0]) if VERSIONS in pieces else None
+
+
 def subject_of_message(message: AlertMessage) -> str:
     """Entity, or `entity@node`."""
     return message.entity if message.node is None else f"{message.entity}@{message.node}"
@@ -149,7 +167,5 @@ def _alert(message: AlertMessage) -> Alert:
 
 
 def _ended(alert: Alert, state: State) -> Alert:
-    import msgspec
-
     at_us = alert.at_us if state.watermark_us is None else state.watermark_us
     return msgspec.structs.replace(alert, state="resolved", at_us=at_us, revision=state.revision, held_by="")

@@ -63,6 +63,7 @@ def _apply(world: World, rules: tuple[Rule, ...], state: State, published: Publi
     for entity, period in published.removed:
         state.hide(world, entity, period)
     rankings = watched(rules)
+    state.watch(rankings)
     for delta in published.deltas:
         if delta.ranking in rankings:
             state.move(delta)

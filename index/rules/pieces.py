@@ -8,6 +8,8 @@ written.
     base            totals at the start of the day under way
     day/<n>         one day's flows, n = day mod MAX_REACH: a ring
     closed/<period> values at closing
+    watched         rankings whose ranks are kept
+    ranks/<ranking>/<period>
 
 Matrices are little-endian doubles with the names of their rows and nodes, so a new catalogue reads an old one's.
 Alerts that fire or are held are no pieces: they stand on the topic under their own keys (`State.alerts`).
@@ -23,7 +25,7 @@ import msgspec
 import numpy as np
 
 from index.rules.rule import MAX_REACH
-from index.rules.state import Matrix, Source, State
+from index.rules.state import Matrix, Source, State, rank_piece
 from index.rules.world import World
 
 
@@ -46,6 +48,8 @@ _matrix = msgspec.json.Decoder(_Matrix)
 _pending = msgspec.json.Decoder(list[tuple[str, str, int]])
 _sources = msgspec.json.Decoder(tuple[int | None, dict[str, tuple[int, int, int, int, int]]])
 _closed = msgspec.json.Decoder(dict[str, tuple[float, float]])
+_watched = msgspec.json.Decoder(frozenset[str])
+_ranks = msgspec.json.Decoder(tuple[int, dict[str, int]])
 
 
 def take_pieces(world: World, state: State) -> dict[str, bytes | None]:
@@ -59,7 +63,8 @@ def take_pieces(world: World, state: State) -> dict[str, bytes | None]:
 
 def all_pieces(world: World, state: State) -> dict[str, bytes]:
     """The whole durable part but the alerts."""
-    names = {"pending", "ended", "sources", "base", *(f"closed/{period}" for period in state.closed)}
+    names = {"pending", "ended", "sources", "base", "watched", *(f"closed/{period}" for period in state.closed)}
+    names |= {rank_piece(key) for key in state.ranks}
     names |= {f"day/{day % MAX_REACH}" for day in state.flows}
     made = {"head": _encode(_Head(state.revision, state.watermark_us, state.day))}
     return {**made, **{n: piece for n in sorted(names) if (piece := _piece(world, state, n)) is not None}}
@@ -74,7 +79,13 @@ def _piece(world: World, state: State, name: str) -> bytes | None:
         return _encode((state.heard_us, sources))
     if name == "base":
         return None if state.base is None else _encode(_wrap(world, state.day or 0, state.base))
+    if name == "watched":
+        return _encode(sorted(state.watched))
     kind, _, which = name.partition("/")
+    if kind == "ranks":
+        ranking, _, period = which.partition("/")
+        key = ranking, period
+        return _encode((state.rank_revision[key], state.ranks[key])) if key in state.ranks else None
     if kind == "closed":
         return _encode(state.closed[which]) if which in state.closed else None
     found = [day for day in state.flows if day % MAX_REACH == int(which)]
@@ -82,7 +93,7 @@ def _piece(world: World, state: State, name: str) -> bytes | None:
 
 
 def restore(world: World, pieces: Mapping[str, bytes]) -> State:
-    """The state of these pieces; the view is empty, and is read back from the compacted topics.
+    """The state of these pieces; the view is empty, and is read back from `index-updates`.
 
     Errors: msgspec.MsgspecError, ValueError for what no version of ours wrote.
     """
@@ -101,6 +112,11 @@ def restore(world: World, pieces: Mapping[str, bytes]) -> State:
             state.sources = {name: Source(*source) for name, source in sources.items()}
         elif kind == "closed":
             state.closed[name.partition("/")[2]] = _closed.decode(raw)
+        elif kind == "watched":
+            state.watched = _watched.decode(raw)
+        elif kind == "ranks":
+            _, ranking, period = name.split("/")
+            state.rank_revision[ranking, period], state.ranks[ranking, period] = _ranks.decode(raw)
         elif kind in ("base", "day"):
             held = _matrix.decode(raw)
             if kind == "base":

@@ -1,9 +1,11 @@
 """What the rules remember of one system between two revisions.
 
 Two parts. The durable one is written beside the alerts, in the transaction that moves the position (`pieces`): days,
-baselines of closed periods, sources, pending conditions, alerts. The other is a view of the compacted topics as they
-are at the position (`rows`, `values`, `ranks`), and is read back from these. `evaluate` changes a state in place and
-returns it: who wants the old one keeps its pieces.
+baselines of closed periods, sources, pending conditions, ranks, alerts. The other is a view of `index-updates` as they
+are at the position (`rows`, `values`), and is read back from there. `evaluate` changes a state in place and returns it:
+who wants the old one keeps its pieces.
+
+Ranks are durable since no topic has them as of a position: whole tables lag, and are written over by later ones.
 
 Bounded: two periods of each grain, MAX_REACH days of float64[rows, nodes], CLOSED periods of baselines.
 """
@@ -57,6 +59,7 @@ class State:
     values: dict[str, Matrix] = field(default_factory=dict)
     ranks: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
     rank_revision: dict[tuple[str, str], int] = field(default_factory=dict)
+    watched: frozenset[str] = frozenset()  # the rankings whose ranks are kept
 
     touched: set[str] = field(default_factory=set)  # pieces that changed since they were last written
 
@@ -98,6 +101,21 @@ class State:
             else:
                 table[entity] = new
         self.rank_revision[key] = delta.revision
+        self.touched.add(rank_piece(key))
+
+    def watch(self, rankings: frozenset[str]) -> None:
+        """Keep the ranks of these rankings, and of no others."""
+        if rankings == self.watched:
+            return
+        self.watched = rankings
+        self.touched.add("watched")
+        for key in [key for key in self.ranks if key[0] not in rankings]:
+            self._drop_ranks(key)
+
+    def _drop_ranks(self, key: tuple[str, str]) -> None:
+        del self.ranks[key]
+        self.rank_revision.pop(key, None)
+        self.touched.add(rank_piece(key))
 
     def forget(self, world: World) -> None:
         """Drop what lies before the predecessor of each grain's present period."""
@@ -110,8 +128,12 @@ class State:
             del self.rows[name]
             self.values.pop(name, None)
         for key in [k for k in self.ranks if _old(k[1], oldest)]:
-            del self.ranks[key]
-            self.rank_revision.pop(key, None)
+            self._drop_ranks(key)
+
+
+def rank_piece(key: tuple[str, str]) -> str:
+    """The name of the piece that holds the ranks of a ranking and period."""
+    return f"ranks/{key[0]}/{key[1]}"
 
 
 def _old(name: str, oldest: dict[Grain, int]) -> bool:

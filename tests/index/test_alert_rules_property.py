@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
@@ -103,6 +104,54 @@ def test_pieces_that_changed_are_enough(changes: list[Any], seed: int):
             else:
                 stored[name] = piece
     assert {**all_pieces(feed.world, State()), **stored} == all_pieces(feed.world, state)
+
+
+RANK = read_rules(
+    "alerts.toml",
+    """
+    [[rule]]
+    name = "rank"
+    type = "rank"
+    severity = "info"
+    ranking = "cities"
+    fire = 2
+    clear = 0
+    """,
+)
+
+
+@settings(max_examples=30)
+@given(orders=st.lists(st.permutations(CITIES), min_size=4, max_size=12), data=st.data())
+def test_ranks_are_those_of_the_position_whoever_begins_again(orders: list[list[str]], data: st.DataObject):
+    """Written one by one as they change, the pieces hold the ranks: no topic has them as of a revision."""
+    feed = Feed(1, first="2022-05-15")
+    at_us = feed.world.calendar.start_of_day_us(feed.first)
+    revisions = [Published(1, at_us, deltas=[ranked(1, "2022Q1", CITIES)])]
+    revisions += [Published(n, at_us + n, deltas=[ranked(n, "2022Q2", order)]) for n, order in enumerate(orders, 2)]
+    revisions.append(Published(len(orders) + 2, at_us + 90 * 86_400_000_000))  # a later quarter: the first is forgotten
+    cuts = data.draw(st.sets(st.integers(1, len(orders))))
+    whole_state, made = State(), []
+    state, told, stored = State(), [], {}
+    for revision in revisions:
+        whole_state, alerts = evaluate(feed.world, RANK, whole_state, revision)
+        made += alerts
+        state, alerts = evaluate(feed.world, RANK, state, revision)
+        told += alerts
+        stored = {n: p for n, p in {**stored, **take_pieces(feed.world, state)}.items() if p is not None}
+        if revision.revision in cuts:
+            standing = state.alerts
+            state = restore(feed.world, stored)
+            state.alerts = standing
+    assert told == made
+    assert (state.ranks, state.rank_revision) == (whole_state.ranks, whole_state.rank_revision)
+    assert not any(period == "2022Q1" for _, period in state.ranks)
+    state, _ = evaluate(feed.world, (), state, Published(len(orders) + 3, at_us + 90 * 86_400_000_000))
+    assert (state.ranks, state.watched) == ({}, frozenset()), "no rule watches it any more"
+
+
+def ranked(revision: int, period: str, order: list[str]) -> Any:
+    moved = SimpleNamespace(entity=list(order), rank=list(range(1, len(order) + 1)))
+    return SimpleNamespace(ranking="cities", period=period, scope=None, revision=revision, moved=moved, shifted=[])
 
 
 @given(values=st.lists(st.floats(-0.5, 0.3), min_size=3, max_size=40))

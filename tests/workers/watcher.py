@@ -158,6 +158,10 @@ class Book:
                 self._compare_table(key, table, f"revision {table['revision']}")
             del self.pending[self.revision + 1]
             self.revisions.append(parts.revision)
+            self.followed(parts)
+
+    def followed(self, parts: Parts) -> None:
+        """Hears of each revision once it is taken over; for whoever wants more of it."""
 
     def _follow(self, new: dict[str, Any]) -> None:
         name = f"revision {new['revision']}"
