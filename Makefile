@@ -11,13 +11,14 @@ TEST_JOBS ?= 2
 KEY   := $(shell cat requirements.txt pyproject.toml | sha256sum | cut -c1-16)
 STAMP := $(VENV)/.ready-$(KEY)
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench fuzz lock clean
 
 help:
 	@echo "make demo    set everything up and watch a ranking move in this terminal (Ctrl-C ends it)"
 	@echo "make test    set everything up and run all tests: pure ones first, then those on a real Kafka and Redis"
 	@echo "make lint    style, types, import layers"
 	@echo "make bench   side-by-side measurements"
+	@echo "make fuzz    mutated input and random command sequences at length (SEED=n repeats one run); make test has a short form"
 	@echo "make setup   only make $(VENV);  $(BIN)/tidewatch is then the command"
 	@echo "make lock    compile requirements.in into requirements.txt;  make clean removes what was made here"
 
@@ -51,6 +52,12 @@ lint: setup
 bench: setup
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.latency
+
+# About an hour. Each prints its seed; what fails is kept as a file that is named.
+SEED ?= $(shell date +%s)
+FUZZ_RECORD ?= docs/soak/fuzz-$(SEED).jsonl.gz
+fuzz: setup
+	$(BIN)/python -m tests.fuzz.decoder --messages 1000000 --seed $(SEED) --record $(FUZZ_RECORD)
 
 # Needs uv on the PATH (a tool of the maintainer, not of the product).
 lock:

@@ -6,6 +6,7 @@ One function per table; each says where and what to do.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from index.errors import CatalogueError
@@ -19,6 +20,8 @@ CODE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 CODE_RULE = "has 1 to 64 characters of A-Z a-z 0-9 . _ : -"
 _MAX_WINDOW = 2**16  # a window is one number of so many bits in Redis, rewritten by each flush
 _MAX_CELL = 10**15
+# What the packed key of a cell holds (state/packing.py).
+_MAX_CITIES, _MAX_INDICATORS, _MAX_INDUSTRIES = 2**20, 2**12, 2**10
 
 
 def check(catalogue: Catalogue, file: str) -> None:
@@ -85,6 +88,8 @@ def _check_entities(catalogue: Catalogue, file: str) -> None:
         raise CatalogueError(
             file, "entities", f"none is of the base kind {catalogue.base_kind!r}; at least one must be"
         )
+    if len(catalogue.cities) >= _MAX_CITIES:
+        raise CatalogueError(file, "entities", f"over {_MAX_CITIES - 1} are of the base kind; that many fit")
 
 
 def _check_members(catalogue: Catalogue, file: str) -> None:
@@ -115,11 +120,16 @@ def _check_industries(catalogue: Catalogue, file: str) -> None:
         if (industry.set, industry.code) in seen:
             raise CatalogueError(file, key, "stands twice; remove one")
         seen.add((industry.set, industry.code))
+    for name, number in Counter(name for name, _ in seen).items():
+        if number >= _MAX_INDUSTRIES:
+            raise CatalogueError(file, f"industry set {name}", f"has {number} industries; {_MAX_INDUSTRIES - 1} fit")
 
 
 def _check_indicators(catalogue: Catalogue, file: str) -> None:
     if not catalogue.indicators:
         raise CatalogueError(file, "indicators", "there is none; at least one is needed")
+    if len(catalogue.indicators) >= _MAX_INDICATORS:
+        raise CatalogueError(file, "indicators", f"there are {len(catalogue.indicators)}; {_MAX_INDICATORS - 1} fit")
     sets = {i.set for i in catalogue.industries}
     seen: set[str] = set()
     for indicator in catalogue.indicators:

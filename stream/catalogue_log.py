@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException, Producer
 from index.catalogue import Catalogue
 from index.errors import CatalogueError
 from stream.errors import UnreachableError
+from stream.exact import is_json
 from stream.tail import high_watermarks, read_to
 from stream.topics import EVENT_BYTES, EVENTS, client_options
 
@@ -21,7 +22,7 @@ KEY = b"catalogue"
 _START = b'{"catalogue":'
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     catalogue: msgspec.Raw
 
 
@@ -48,6 +49,9 @@ def is_catalogue(key: object, value: bytes | None) -> bool:
 
 def catalogue_of(value: bytes) -> Catalogue | None:
     """The catalogue in a record's value; None where it holds no valid one: a message like any other then."""
+    # msgspec skips what stands in an unknown place without a look at its bytes, and Python's stack bounds its nesting.
+    if not is_json(value):
+        return None
     try:
         return parsed_catalogue(bytes(_envelope.decode(value).catalogue))
     except (ValueError, CatalogueError, msgspec.MsgspecError):

@@ -80,6 +80,24 @@ def _elements(text: str) -> list[tuple[Any, str]]:
     return out
 
 
+def _read(value: bytes) -> tuple[str, list[tuple[Any, str]]]:
+    """A message's text and its elements, as `_elements`. Errors: ValueError, RecursionError: no JSON that is taken."""
+    text = value.decode("utf-8")
+    # Counting is quick; walking is not, and hardly any message has so many brackets.
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+    return text, _elements(text)
+
+
+def is_json(value: bytes) -> bool:
+    """Whether `value` is JSON that no two readers disagree on: UTF-8 throughout, nested no deeper than MAX_DEPTH."""
+    try:
+        _read(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def element_texts(value: bytes) -> list[bytes]:
     """The bytes of each element of a message that is JSON. Errors: ValueError where it is not."""
     return [part.encode("utf-8", "surrogatepass") for _, part in _elements(value.decode("utf-8"))]
@@ -107,14 +125,9 @@ def decode_exactly(
     if len(value) > message_bytes:
         return reject_whole(Reason.TOO_LARGE, f"message of {len(value)} bytes, at most {message_bytes} are taken")
     try:
-        text = value.decode("utf-8")
+        text, elements = _read(value)
     except UnicodeDecodeError as error:
         return reject_whole(Reason.MALFORMED, f"not UTF-8 at byte {error.start}")
-    try:
-        # Counting is quick; walking is not, and hardly any message has so many brackets.
-        if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
-            raise ValueError(f"nested deeper than {MAX_DEPTH}")
-        elements = _elements(text)
     except (ValueError, RecursionError) as error:
         return reject_whole(Reason.MALFORMED, f"not JSON: {error or type(error).__name__}"[:200])
     lone = text.lstrip(" \t\r\n")[:1] != "["

@@ -25,6 +25,7 @@ from stream.times import UNREADABLE, YEAR_ZERO, parse_times
 # Distinct combinations and periods remembered: a bound on what hostile sources can make a worker keep.
 REMEMBERED = 50_000
 _BAD_PERIOD = -2
+_STAMP_MS = 2**52
 
 _Fail = Callable[[NDArray[np.bool_], int], None]
 
@@ -101,7 +102,10 @@ class Validator:
         if n and day.min() == OUTSIDE:
             fail(day == OUTSIDE, Reason.BAD_PERIOD)
         period = self._period_column(columns.period, fail)
-        fail(at_us > timestamp_ms * 1000 + catalogue.limits.future_s * 1_000_000, Reason.FROM_THE_FUTURE)
+        # Kafka keeps whatever time a producer names: beyond these bounds (the year 140,000) the answer is the same, and
+        # microseconds would no longer fit.
+        stamp_us = np.clip(timestamp_ms, -_STAMP_MS, _STAMP_MS) * 1000
+        fail(at_us > stamp_us + catalogue.limits.future_s * 1_000_000, Reason.FROM_THE_FUTURE)
         return Checked(
             failed=failed,
             valid=Valid(

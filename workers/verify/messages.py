@@ -25,7 +25,8 @@ class Unreadable(Exception):
         self.reason = reason
 
 
-def _refuse_constant(text: str) -> Any:
+def refuse_constant(text: str) -> Any:
+    """For `json`: NaN and the infinities are no JSON."""
     raise json.JSONDecodeError("not in RFC 8259", text, 0)
 
 
@@ -37,8 +38,8 @@ def _any_integer(text: str) -> int:
 
 
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
-_QUICK = json.JSONDecoder(parse_constant=_refuse_constant)
-_PATIENT = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_any_integer)
+_QUICK = json.JSONDecoder(parse_constant=refuse_constant)
+_PATIENT = json.JSONDecoder(parse_constant=refuse_constant, parse_int=_any_integer)
 # `scan_once` decodes one value that begins at an index: what json's own `raw_decode` calls.
 _scan: Callable[[str, int], tuple[Any, int]] = vars(_QUICK)["scan_once"]
 _patient_scan: Callable[[str, int], tuple[Any, int]] = vars(_PATIENT)["scan_once"]
@@ -58,7 +59,7 @@ def elements(message: bytes | None, message_bytes: int, event_bytes: int) -> lis
     except UnicodeDecodeError:
         raise Unreadable("malformed") from None
     value = _decode(text)
-    if _too_deep(text, value):
+    if too_deep(text, value):
         raise Unreadable("malformed")
     if type(value) is dict:
         # Whether a message is one object is known only once it has been read: one that is not JSON is `malformed`.
@@ -94,7 +95,7 @@ def _decode(text: str) -> Any:
         raise Unreadable("malformed") from None
 
 
-def _too_deep(text: str, value: Any) -> bool:
+def too_deep(text: str, value: Any) -> bool:
     """Whether valid JSON nests deeper than MAX_DEPTH. Read off the text: of a repeated key `value` holds the last
     only.
     """
