@@ -19,7 +19,7 @@ from tests.workers.faults import PARTITIONS, RATES, SESSION_S, STILL_S, SYSTEM, 
 from workers.crew import Crew
 from workers.drained import wait_until_drained
 from workers.prepare import prepare_topics
-from workers.scenario import Play, load
+from workers.scenario import Play, iter_batches, load
 from workers.settings import Settings
 from workers.verify import verify
 
@@ -41,7 +41,8 @@ class Flow:
         seed = random.SystemRandom().randrange(2**32)
         print(f"feed seed {seed}, logs in {folder}")
         chosen = Play(seed=seed, rates=RATES, density=0.05, cities=16)
-        self.feed = Feed(setup.kafka_direct, load(Catalogue.load(settings.catalogue), SYSTEM), chosen, 20.0)
+        batches = iter_batches(load(Catalogue.load(settings.catalogue), SYSTEM), chosen)
+        self.feed = Feed(setup.kafka_direct, batches, 20.0)
         self.ends = Ends(setup.kafka_direct, topic=EVENTS)
 
     def __enter__(self) -> Flow:

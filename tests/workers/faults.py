@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +36,8 @@ from workers.drained import wait_until_drained
 from workers.feed import Outbox, Sent, play
 from workers.local import Servers
 from workers.prepare import prepare_topics
-from workers.scenario import Play, Rates, Scenario, iter_batches, load
+from workers.scenario import Play, Rates, iter_batches, load
+from workers.scenario.play import Batch
 from workers.settings import Settings
 from workers.verify import Report, verify
 
@@ -51,23 +52,23 @@ LOOKS, LOOK_S = 10, 0.02
 
 
 class Feed(threading.Thread):
-    """Plays in a thread of its own. `sent` grows; `expected` is what must come of the batches sent so far."""
+    """Plays batches in a thread of its own. `sent` grows; `expected` is what must come of the batches sent so far."""
 
-    def __init__(self, kafka: str, scenario: Scenario, chosen: Play, days_per_second: float) -> None:
+    def __init__(self, kafka: str, batches: Iterable[Batch], days_per_second: float) -> None:
         super().__init__(name="feed")
         self.sent: Sent | None = None
         self.events = 0
         self.expected: Counter[str] = Counter()
         self.error: BaseException | None = None
         self.ended = threading.Event()
-        self._arguments = kafka, scenario, chosen, days_per_second
+        self._arguments = kafka, batches, days_per_second
 
     def run(self) -> None:
-        kafka, scenario, chosen, days_per_second = self._arguments
+        kafka, batches, days_per_second = self._arguments
         outbox = Outbox(kafka)
         try:
             self.sent = play(
-                iter_batches(scenario, chosen),
+                batches,
                 outbox,
                 days_per_second=days_per_second,
                 progress=self._progress,
@@ -268,7 +269,8 @@ class Trial:
             first_seq=1 + len(self.feeds) * SEQS,
             array=array,
         )
-        feed = Feed(self.servers.kafka, load(self.catalogue, SYSTEM), chosen, days_per_second)
+        batches = iter_batches(load(self.catalogue, SYSTEM), chosen)
+        feed = Feed(self.servers.kafka, batches, days_per_second)
         self.feeds.append(feed)
         feed.start()
         return feed

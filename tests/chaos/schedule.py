@@ -1,0 +1,197 @@
+"""The schedule of a run: rounds of faults with their times and targets, made beforehand from the seed, as plain data.
+
+The same set-up, seed and list of kinds give the same plan. Targets are named by role and number, never by process:
+`ingest/0`, `redis/p2` (whoever serves partition 2), `broker/1`, `leader/indicator-events/3`, `coordinator/...`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stream.topics import DELTAS, DLQ, EVENTS, OUTPUTS
+from tests.chaos.kinds import DOWN, DOWN_MOST, Kind, possible
+
+PARTITIONS = 4
+WORKERS = {"ingest": 2, "index": 2, "alert": 1}
+BROKERS = {"a": 1, "b": 3, "c": 3}
+ROUND_S = (25.0, 45.0)
+SINGLE_S = (2.0, 4.0)  # before the one fault of a single round: events flow
+EVERY_S = 1.25  # a fault of a full round
+KILLS_EVERY_S = 1.7  # and a killed process: a worker takes two seconds of a processor to start
+SINGLE_EVERY = 6  # one round in so many has a single fault
+TOGETHER = 0.35  # of faults come right behind the one before, so that they overlap
+SAME_PLAY = 0.75  # how often the feed goes on with the play of the round before
+CLOCK_HOURS = (-30, -7, -2, 2, 5, 26)
+SCALE = (1, 4, 2, 8)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`at_s`: seconds after the round's begin; `for_s`: how long it lasts; `more`: what only this kind has."""
+
+    kind: str
+    target: str
+    at_s: float
+    for_s: float = 0.0
+    kill: int = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FeedPlan:
+    """How events flow in a round: so many a second, in messages of `array` (1: single events). The same: it goes on."""
+
+    per_second: int
+    array: int
+    cities: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """Faults in the order of their times, while events flow for `seconds`."""
+
+    number: int
+    seconds: float
+    feed: FeedPlan
+    faults: list[Fault]
+
+    @property
+    def kills(self) -> int:
+        """Processes that are killed."""
+        return sum(fault.kill for fault in self.faults)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run. `lacking`: what the machine does not have, so that the kinds that need it are left out, by name."""
+
+    setup: str
+    seed: str
+    lacking: list[str]
+    rounds: list[Round]
+
+    def dump(self) -> str:
+        """As JSON that `load` reads."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1).decode()
+
+    @staticmethod
+    def load(path: Path) -> Plan:
+        """From a file: a failure that was kept. Errors: msgspec's."""
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+
+
+def make_plan(
+    setup: str, seed: str, kills: int, *, lacking: frozenset[str] = frozenset(), rounds: int | None = None
+) -> Plan:
+    """Rounds until `kills` processes are killed, or so many `rounds`; every kind that is possible comes early."""
+    rng = random.Random(f"{setup}/{seed}")
+    kinds = possible(setup, lacking)
+    deck = _Deck(kinds, rng)
+    made: list[Round] = []
+    while sum(each.kills for each in made) < kills if rounds is None else len(made) < rounds:
+        number = len(made) + 1
+        single = rounds is None and number % SINGLE_EVERY == 0
+        feed = made[-1].feed if made and rng.random() < SAME_PLAY else _feed(rng)
+        seconds, faults = _single(setup, kinds, rng) if single else _full(setup, deck, rng)
+        made.append(Round(number, seconds, feed, faults))
+    return Plan(setup, seed, sorted(lacking), made)
+
+
+class _Deck:
+    """Deals each kind once, in any order, with the usual ones in between; then by weight."""
+
+    def __init__(self, kinds: Sequence[Kind], rng: random.Random) -> None:
+        self._kinds, self._rng = kinds, rng
+        self._due = rng.sample(kinds, len(kinds))
+        self._new = False
+
+    def deal(self, held: Sequence[str]) -> Kind | None:
+        """A kind that a round which holds those may have besides; None: none fits."""
+        fits = [kind for kind in self._kinds if _fits(kind, held)]
+        self._new = not self._new
+        if self._new:
+            for kind in self._due:
+                if kind in fits:
+                    self._due.remove(kind)
+                    return kind
+        return self._rng.choices(fits, [kind.weight for kind in fits])[0] if fits else None
+
+
+def _fits(kind: Kind, held: Sequence[str]) -> bool:
+    down = kind.name in DOWN and sum(name in DOWN for name in held) >= DOWN_MOST
+    return not down and held.count(kind.name) < kind.most
+
+
+def _full(setup: str, deck: _Deck, rng: random.Random) -> tuple[float, list[Fault]]:
+    seconds = rng.uniform(*ROUND_S)
+    faults: list[Fault] = []
+    before = 0.0
+    while len(faults) < seconds / EVERY_S and sum(fault.kill for fault in faults) < seconds / KILLS_EVERY_S:
+        kind = deck.deal([fault.kind for fault in faults])
+        if kind is None:
+            break
+        for_s = rng.uniform(*kind.for_s)
+        latest = max(1.0, seconds - for_s)
+        at_s = min(latest, before + rng.uniform(0, 0.4)) if rng.random() < TOGETHER else rng.uniform(0.5, latest)
+        before = at_s
+        faults.append(_fault(setup, kind, at_s, for_s, rng))
+    faults.sort(key=lambda fault: fault.at_s)
+    return round(seconds, 2), faults
+
+
+def _single(setup: str, kinds: Sequence[Kind], rng: random.Random) -> tuple[float, list[Fault]]:
+    [kind] = rng.choices(kinds, [kind.weight**0.5 for kind in kinds])
+    at_s, for_s = rng.uniform(*SINGLE_S), rng.uniform(*kind.for_s)
+    return round(at_s + for_s + 1, 2), [_fault(setup, kind, at_s, for_s, rng)]
+
+
+def _feed(rng: random.Random) -> FeedPlan:
+    return FeedPlan(rng.randint(200, 500), rng.choice((1, 1, 1, 20)), rng.choice((8, 16, 40)), rng.randrange(2**32))
+
+
+def _fault(setup: str, kind: Kind, at_s: float, for_s: float, rng: random.Random) -> Fault:
+    target, more = _target(setup, kind.name, rng)
+    return Fault(kind.name, target, round(at_s, 2), round(for_s, 2), kind.kill, more)
+
+
+def _target(setup: str, name: str, rng: random.Random) -> tuple[str, dict[str, Any]]:
+    what, _, which = name.partition("-")
+    broker = f"broker/{rng.randrange(BROKERS[setup])}"
+    if what in ("kill", "stop", "zombie", "clock"):
+        more = {"hours": rng.choice(CLOCK_HOURS)} if what == "clock" else {}
+        return f"{which}/{rng.randrange(WORKERS[which])}", more
+    if what in ("define", "upgrade"):
+        number = rng.randrange(WORKERS["index"])
+        return ("dti-2023" if what == "define" else f"index/{number}"), {"platform": round(rng.uniform(0.2, 0.6), 2)}
+    if what == "scale":
+        return "ingest", {"counts": list(SCALE)}
+    if what == "redis":
+        # a replica now and then, where there are any
+        replica = setup != "a" and which == "kill" and rng.random() < 0.3
+        more = {"replica": True} if replica else {}
+        if which == "memory":
+            more["bytes"] = rng.choice((1 << 20, 2 << 20))
+        if which == "slow":
+            more["delay_s"] = round(rng.uniform(0.005, 0.05), 3)
+        return f"redis/p{rng.randrange(PARTITIONS)}", more
+    if name == "broker-leader-kill":
+        topic = rng.choice((EVENTS, EVENTS, DLQ, *OUTPUTS, DELTAS))
+        return f"leader/{topic}/{rng.randrange(PARTITIONS)}", {}
+    if name == "broker-coordinator-kill":
+        return rng.choice(("coordinator/transactions", "coordinator/ingest", "coordinator/index")), {}
+    if name == "broker-slow":
+        return broker, {"delay_s": round(rng.uniform(0.02, 0.5), 3)}
+    if name == "broker-cut":
+        role = rng.choice(("ingest", "index", "alert"))
+        return broker, {
+            "worker": f"{role}/{rng.randrange(WORKERS[role])}",
+            "how": rng.choice(("reset", "silent")),
+        }
+    return (broker if what == "broker" else "indicator-events"), {}
