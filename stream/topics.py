@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
 
 from stream.errors import StreamError, UnreachableError
 
@@ -39,6 +39,8 @@ EDITION_BYTES = EVENT_BYTES
 # A broker that says nothing for so long is away: whoever can wait does so where it is seen (`workers.retry`).
 ANSWER_S = 5.0
 DAY_MS = 86_400_000
+# What a person must mend, unlike a broker that is only away.
+TELLING = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,40 @@ def client_options(address: str, options: Mapping[str, object] | None = None) ->
     }
 
 
+class Broker:
+    """An admin client (`admin`) whose `topics` says why there is no answer. Connects on first use; calls block.
+
+    A call that fails for a wrong password or an unknown certificate says "transport failure"; what the trouble is,
+    librdkafka tells beside.
+    """
+
+    def __init__(self, address: str, options: Mapping[str, object] | None = None) -> None:
+        self._address = address
+        self._said = ""
+        config: dict[str, Any] = {**client_options(address, options), "error_cb": self._note}
+        self.admin = AdminClient(config)
+
+    def _note(self, error: KafkaError) -> None:
+        if error.code() in TELLING:
+            self._said = error.str()
+
+    def topics(self, topic: str | None = None, timeout_s: float = ANSWER_S) -> ClusterMetadata:
+        """What the cluster says of itself and its topics, or of one. Errors: UnreachableError."""
+        try:
+            if topic is None:
+                return self.admin.list_topics(timeout=timeout_s)
+            return self.admin.list_topics(topic, timeout=timeout_s)
+        except KafkaException as error:
+            self.admin.poll(0)
+            reason = self._said or error.args[0].str()
+            raise UnreachableError(f"Kafka at {self._address} does not answer: {reason}") from None
+
+
+def partitions_of_topic(address: str, topic: str, options: Mapping[str, object] | None = None) -> list[int]:
+    """Numbers of a topic's partitions as they are now, none where it is absent. Blocking. Errors: UnreachableError."""
+    return sorted(Broker(address, options).topics(topic).topics[topic].partitions)
+
+
 def ensure_topics(
     address: str,
     partitions: int,
@@ -121,15 +157,12 @@ def ensure_topics(
     Errors: UnreachableError, after ANSWER_S without any answer, or where `timeout_s` brings no leaders; StreamError
     where the broker refuses (it says why).
     """
-    admin = AdminClient(client_options(address, options))
+    broker = Broker(address, options)
     wanted = {topic.name: topic for topic in all_topics(partitions)}
     deadline = clock() + timeout_s
     created: list[str] = []
     while True:
-        try:
-            held = admin.list_topics(timeout=ANSWER_S).topics
-        except KafkaException as error:
-            raise UnreachableError(f"Kafka at {address} does not answer: {error.args[0].str()}") from None
+        held = broker.topics().topics
         missing = [topic for name, topic in wanted.items() if name not in held]
         leaderless = [
             name for name in wanted if name in held and any(p.leader < 0 for p in held[name].partitions.values())
@@ -139,7 +172,7 @@ def ensure_topics(
         if clock() >= deadline:
             raise UnreachableError(f"Kafka at {address}: no leader for {', '.join(leaderless) or 'new topics'}")
         if missing:
-            futures = admin.create_topics(
+            futures = broker.admin.create_topics(
                 [
                     NewTopic(t.name, num_partitions=t.partitions, replication_factor=replication, config=t.settings)
                     for t in missing

@@ -10,11 +10,10 @@ import asyncio
 from collections import Counter
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
 from state.keys import SEQ, Partition, key
-from stream.topics import ANSWER_S, EVENTS, client_options
+from stream.topics import EVENTS, partitions_of_topic
 from workers.retry import PASSING
 from workers.settings import Settings
 
@@ -41,9 +40,8 @@ class SourceLook:
             await asyncio.sleep(self._every_s)
 
     def _partitions(self) -> list[Partition]:
-        admin = AdminClient(client_options(self._settings.kafka, self._settings.kafka_options))
-        found = admin.list_topics(EVENTS, timeout=ANSWER_S).topics[EVENTS].partitions
-        return [Partition(p) for p in sorted(found)]
+        found = partitions_of_topic(self._settings.kafka, EVENTS, self._settings.kafka_options)
+        return [Partition(p) for p in found]
 
     async def _look(self, partitions: list[Partition]) -> dict[str, int]:
         tops: Counter[str] = Counter()

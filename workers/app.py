@@ -23,6 +23,7 @@ from mode import Service
 from index.errors import CatalogueError, DefinitionError
 from state.errors import StateError
 from stream.errors import StreamError
+from workers.faust_login import faust_credentials
 from workers.health import Health, HealthServer
 from workers.retry import PASSING
 from workers.settings import Settings
@@ -50,7 +51,10 @@ class _WithKafka(BootStrategy):
 
 
 def make_app(name: str, settings: Settings, *, kafka: bool) -> faust.App:
-    """A Faust application `tidewatch-<name>`; `kafka`: whether Faust's own consumer is used (for agents)."""
+    """A Faust application `tidewatch-<name>`; `kafka`: whether Faust's own consumer is used (for agents).
+
+    Errors: ValueError for an option of Kafka that Faust's consumer cannot honour.
+    """
     addresses = ";".join(f"aiokafka://{address}" for address in settings.kafka.split(","))
 
     class App(faust.App):
@@ -59,6 +63,8 @@ def make_app(name: str, settings: Settings, *, kafka: bool) -> faust.App:
     return App(
         f"tidewatch-{name}",
         broker=addresses,
+        broker_credentials=faust_credentials(settings.kafka_options) if kafka else None,
+        broker_client_id=str(settings.kafka_options.get("client.id", f"tidewatch-{name}")),
         store="memory://",
         datadir=tempfile.gettempdir(),
         web_enabled=False,

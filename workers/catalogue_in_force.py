@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from redis.exceptions import RedisError
 
 from index.catalogue import Catalogue
 from state.keys import CATALOGUE, key
 from stream.catalogue_log import parsed_catalogue
 from stream.errors import UnreachableError
-from stream.topics import ANSWER_S, EVENTS, client_options
+from stream.topics import EVENTS, partitions_of_topic
 from workers.connect import make_redis
 from workers.settings import Settings
 
@@ -22,11 +20,7 @@ def catalogue_in_redis(settings: Settings) -> Catalogue:
 
     Errors: UnreachableError where Kafka or Redis does not answer, or no ingest worker has stored a catalogue yet.
     """
-    try:
-        admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
-        partitions = sorted(admin.list_topics(EVENTS, timeout=ANSWER_S).topics[EVENTS].partitions)
-    except KafkaException as error:
-        raise UnreachableError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from None
+    partitions = partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)
     try:
         held = asyncio.run(_held(settings.redis, partitions))
     except (RedisError, OSError) as error:

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
-from stream.errors import UnreachableError
 from stream.letters import Letter, letter_of
 from stream.tail import high_watermarks, read_to
-from stream.topics import DLQ, client_options
+from stream.topics import DLQ, partitions_of_topic
 from workers.feed import Outbox
 from workers.settings import Settings
 
@@ -69,11 +65,7 @@ def read_letters(settings: Settings, wanted: Filter) -> Iterator[Stored]:
 
     Errors: UnreachableError.
     """
-    admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
-    try:
-        partitions = sorted(admin.list_topics(DLQ, timeout=10).topics[DLQ].partitions)
-    except KafkaException as error:
-        raise UnreachableError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from None
+    partitions = partitions_of_topic(settings.kafka, DLQ, settings.kafka_options)
     ends = high_watermarks(settings.kafka, [(DLQ, p) for p in partitions], settings.kafka_options)
     seen: set[str] = set()
     for message in read_to(settings.kafka, ends, settings.kafka_options):

@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable
 
 from confluent_kafka import KafkaException, libversion
-from confluent_kafka.admin import AdminClient
 
 from state.errors import StateError
 from stream.errors import StreamError
-from stream.topics import ANSWER_S, EVENTS, client_options
+from stream.topics import EVENTS, partitions_of_topic
 from workers.connect import make_redis
 from workers.doctor_kafka import kafka_findings
 from workers.doctor_redis import redis_findings
@@ -61,6 +60,5 @@ def _versions() -> Finding:
 
 
 def _partitions(settings: Settings) -> list[int]:
-    """Of `indicator-events`, as they are. Blocking. Errors: KafkaException."""
-    admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
-    return sorted(admin.list_topics(EVENTS, timeout=ANSWER_S).topics[EVENTS].partitions)
+    """Of `indicator-events`, as they are. Blocking. Errors: UnreachableError."""
+    return partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)

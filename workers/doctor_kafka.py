@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, Top
 
 from stream.errors import UnreachableError
 from stream.tail import reader_options
-from stream.topics import ANSWER_S, DLQ, EVENTS, REVISIONS, Topic, all_topics, client_options
+from stream.topics import ANSWER_S, DLQ, EVENTS, REVISIONS, Broker, Topic, all_topics
 from workers.finding import Finding, fail, ok, warn
 from workers.settings import Settings
 
@@ -25,12 +25,18 @@ START += "TIDEWATCH_KAFKA_OPTIONS"
 
 def kafka_findings(settings: Settings, wall: Callable[[], float] = time.time) -> Iterator[Finding]:
     """Everything about Kafka. One `fail` where it does not answer. `wall`: UTC, seconds since 1970. Blocking."""
-    admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
+    broker = Broker(settings.kafka, settings.kafka_options)
+    admin = broker.admin
     try:
-        metadata = admin.list_topics(timeout=ANSWER_S)
+        metadata = broker.topics()
+    except UnreachableError as error:
+        yield fail("kafka", str(error), START)
+        return
+    try:
         config = _config(admin, ResourceType.BROKER, str(min(metadata.brokers)))
     except KafkaException as error:
-        yield fail("kafka", f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}", START)
+        do = "run doctor as a user that may DESCRIBE_CONFIGS (role `operator` of deploy/kafka/acls.csv)"
+        yield fail("kafka", f"Kafka at {settings.kafka} does not tell its settings: {error.args[0].str()}", do)
         return
     yield ok("kafka", f"Kafka at {settings.kafka} answers; {len(metadata.brokers)} brokers")
     yield _version(config.get("inter.broker.protocol.version"))

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 
 import faust
 import structlog
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
 from index.catalogue import Catalogue
@@ -25,7 +23,7 @@ from stream.control import publish_definition, read_control
 from stream.ends import Ends
 from stream.errors import UnreachableError
 from stream.messages import ControlVersion
-from stream.topics import ANSWER_S, CONTROL, EVENTS, SYSTEM_PARTITIONS, client_options, partition_of
+from stream.topics import CONTROL, EVENTS, SYSTEM_PARTITIONS, partition_of, partitions_of_topic
 from workers.health import Health
 from workers.hub import Hub
 from workers.metrics_index import IndexMetrics
@@ -119,14 +117,10 @@ class IndexWorker:
         """The partitions of `indicator-events` as they are, which may not be as many as the settings would create."""
 
         def ask() -> list[Partition]:
-            admin = AdminClient(client_options(self._settings.kafka, self._settings.kafka_options))
-            try:
-                held = admin.list_topics(EVENTS, timeout=ANSWER_S).topics[EVENTS].partitions
-            except KafkaException as error:
-                raise UnreachableError(f"Kafka at {self._settings.kafka}: {error.args[0].str()}") from None
+            held = partitions_of_topic(self._settings.kafka, EVENTS, self._settings.kafka_options)
             if not held:
                 raise UnreachableError(f"Kafka at {self._settings.kafka}: {EVENTS} has no partitions yet")
-            return [Partition(p) for p in sorted(held)]
+            return [Partition(p) for p in held]
 
         return await asyncio.to_thread(ask)
 

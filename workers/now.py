@@ -10,9 +10,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from index.board import Board
 from index.catalogue import Catalogue
 from index.definition import Definition
@@ -20,7 +17,7 @@ from state.keys import Partition
 from stream.errors import UnreachableError
 from stream.messages import ControlVersion, Revision
 from stream.published import read_revision
-from stream.topics import ANSWER_S, EVENTS, client_options
+from stream.topics import ANSWER_S, EVENTS, partitions_of_topic
 from workers.connect import make_redis
 from workers.define import known_system, version_of
 from workers.health import Health
@@ -85,11 +82,7 @@ def board_now(settings: Settings, system: str, texts: Callable[[str], list[str]]
 
 async def _loaded(settings: Settings) -> Hub:
     """All cells, once."""
-    try:
-        admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
-        partitions = sorted(admin.list_topics(EVENTS, timeout=ANSWER_S).topics[EVENTS].partitions)
-    except KafkaException as error:
-        raise UnreachableError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from None
+    partitions = partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)
     redis, health = make_redis(settings.redis), Health("command")
     try:
         try:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient
-
 from index.catalogue import Catalogue
 from index.errors import CatalogueError
 from index.rules.rule import FILE as ALERT_RULES
 from stream.catalogue_log import catalogue_in_force, publish_catalogue
-from stream.topics import EVENTS, client_options, ensure_topics
+from stream.topics import EVENTS, ensure_topics, partitions_of_topic
 from workers.settings import Settings
 
 
@@ -33,8 +31,7 @@ def publish_newer_catalogue(settings: Settings) -> tuple[int, int]:
     Errors: CatalogueError where it may not follow the one in force, or cannot be read; UnreachableError (repeat).
     """
     ours = Catalogue.load(settings.catalogue)
-    admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
-    partitions = sorted(admin.list_topics(EVENTS, timeout=10).topics[EVENTS].partitions)
+    partitions = partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)
     behind = []
     for partition in partitions:
         held = catalogue_in_force(settings.kafka, partition, settings.kafka_options)

@@ -50,8 +50,8 @@ def run_index(settings: Settings) -> int:
     prepare_process()
     health = Health("index")
     ending = False
+    app = make_app("index", settings, kafka=True)  # before the wait: what a person must mend is said at once
     wait_for_kafka(settings)
-    app = make_app("index", settings, kafka=True)
     redis = make_redis(settings.redis)
     worker = IndexWorker(settings, redis, health)
     attach_agent(app, worker)
@@ -82,8 +82,8 @@ def run_alert(settings: Settings) -> int:
     health = Health("alerts")
     rules_of(settings)  # what a person must mend is said at once, whether Kafka answers or not
     outputs_of(settings, lambda *_: None)
-    wait_for_kafka(settings)
     app = make_app("alerts", settings, kafka=True)
+    wait_for_kafka(settings)
     redis = make_redis(settings.redis)
     worker = AlertWorker(settings, redis, health)
     attach_alert_agent(app, worker)

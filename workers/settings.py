@@ -9,8 +9,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, JsonValue, SecretStr
+from pydantic import Field, JsonValue, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workers.kafka_options import check_options
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -27,9 +29,12 @@ class Settings(BaseSettings):
     kafka: str = Field("127.0.0.1:9092", description="Kafka's bootstrap addresses, host:port, separated by commas")
     kafka_options: dict[str, JsonValue] = Field(
         default_factory=dict,
+        repr=False,
         description="further client settings by librdkafka's names, one JSON object: security.protocol, sasl.*, ...",
     )
-    redis: str = Field("redis://127.0.0.1:6379/0", description="Redis URL; rediss:// for TLS, user:password@ for ACL")
+    redis: str = Field(
+        "redis://127.0.0.1:6379/0", repr=False, description="Redis URL; rediss:// for TLS, user:password@ for ACL"
+    )
     partitions: int = Field(8, ge=1, description="of indicator-events, when `tidewatch` creates the topic")
 
     systems: Path = Field(REPOSITORY / "systems", description="folder of the index systems' TOML definitions")
@@ -57,3 +62,9 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="address on which /healthz and /metrics are served")
     http_port: int | None = Field(None, ge=0, le=65535, description="their port; 0: any free one; unset: not served")
     log_format: Literal["console", "json"] = Field("console", description="of the log on standard error")
+
+    @field_validator("kafka_options")
+    @classmethod
+    def _usable(cls, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        check_options(options)
+        return options
