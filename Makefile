@@ -11,7 +11,7 @@ TEST_JOBS ?= 2
 KEY   := $(shell cat requirements.txt pyproject.toml | sha256sum | cut -c1-16)
 STAMP := $(VENV)/.ready-$(KEY)
 
-.PHONY: help setup demo test lint bench fuzz lock clean
+.PHONY: help setup demo test lint bench fuzz reliability lock clean
 
 help:
 	@echo "make demo    set everything up and watch a ranking move in this terminal (Ctrl-C ends it)"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint    style, types, import layers"
 	@echo "make bench   side-by-side measurements"
 	@echo "make fuzz    mutated input and random command sequences at length (SEED=n repeats one run); make test has a short form"
+	@echo "make reliability   docs/reliability.md from the records of all runs of the chaos trial (docs/soak/)"
 	@echo "make setup   only make $(VENV);  $(BIN)/tidewatch is then the command"
 	@echo "make lock    compile requirements.in into requirements.txt;  make clean removes what was made here"
 
@@ -58,6 +59,10 @@ SEED ?= $(shell date +%s)
 FUZZ_RECORD ?= docs/soak/fuzz-$(SEED).jsonl.gz
 fuzz: setup
 	$(BIN)/python -m tests.fuzz.decoder --messages 1000000 --seed $(SEED) --record $(FUZZ_RECORD)
+
+# docs/reliability.md, from the records of all runs in docs/soak/.
+reliability: setup
+	$(BIN)/python -m tests.chaos.report docs/soak docs/reliability.md
 
 # Needs uv on the PATH (a tool of the maintainer, not of the product).
 lock:

@@ -9,6 +9,7 @@ rests has nothing to do, and waits for as long as it takes.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ class Health:
             "tidewatch_worker_failed", "1 when stopped for good", (), lambda: [((), float(self.failed is not None))]
         )
         live.gauge("tidewatch_worker_still_seconds", "Since a task's last turn", ("task",), self._still)
+        live.gauge("tidewatch_worker_tasks", "asyncio tasks of the main loop", (), _tasks)
         live.gauge("tidewatch_server_waiting", "Tasks that wait for a server now", ("server",), self._waiting_tasks)
         live.register()
 
@@ -111,6 +113,13 @@ class Health:
         still = {task: now - turned for task, turned in self._turned.items() if now - turned > self.stalled_s}
         where = {task: "" if task == "main" else f" ({task})" for task in still}
         return "; ".join(f"no progress for {s:.0f} s{where[task]}" for task, s in sorted(still.items())) or None
+
+
+def _tasks() -> list[tuple[tuple[str, ...], float]]:
+    try:
+        return [((), float(len(asyncio.all_tasks())))]
+    except RuntimeError:  # nobody scrapes from a loop
+        return []
 
 
 class HealthServer:

@@ -100,7 +100,21 @@ class End(Struct, tag_field="type", tag="end", kw_only=True):
     found: dict[str, Any] = field(default_factory=dict)
 
 
-Line = Run | Fault | Round | Sample | End
+class Fuzz(Struct, tag_field="type", tag="fuzz", kw_only=True):
+    """A run of fuzzing, in one line. `what`: decoder, live, ownership, control; either `messages` or `sequences`."""
+
+    what: str
+    seed: str | int
+    commit: str
+    dirty: bool = False
+    began: str = ""
+    messages: int = 0
+    sequences: int = 0
+    seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+
+Line = Run | Fault | Round | Sample | End | Fuzz
 _decoder = json.Decoder(Line)
 _encoder = json.Encoder()
 

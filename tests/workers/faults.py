@@ -393,6 +393,7 @@ class Ends:
                     "enable.auto.commit": False,
                     "isolation.level": level,
                     "fetch.wait.max.ms": 10,
+                    "log_level": 0,
                 }
             )
             for level in ("read_uncommitted", "read_committed")

@@ -253,6 +253,7 @@ class Watcher(Book):
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
                 "reconnect.backoff.max.ms": 500,
+                "log_level": 0,  # it would say every failed attempt while a broker is away
             }
         )
         partition = crc32(system.encode()) % SYSTEM_PARTITIONS
