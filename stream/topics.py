@@ -38,6 +38,7 @@ EVENT_BYTES, LETTER_BYTES = 24 << 20, 25 << 20
 EDITION_BYTES = EVENT_BYTES
 # A broker that says nothing for so long is away: whoever can wait does so where it is seen (`workers.retry`).
 ANSWER_S = 5.0
+AS_THE_BROKERS_SAY = -1  # for the number of replicas, since Kafka 2.4
 DAY_MS = 86_400_000
 # What a person must mend, unlike a broker that is only away.
 TELLING = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE)
@@ -143,17 +144,24 @@ def partitions_of_topic(address: str, topic: str, options: Mapping[str, object] 
     return sorted(Broker(address, options).topics(topic).topics[topic].partitions)
 
 
+def _in_sync(replication: int | None) -> dict[str, str]:
+    """How many copies must have what is acknowledged: more than half, so that any one of three may be lost."""
+    return {} if replication is None else {"min.insync.replicas": str(replication // 2 + 1 if replication > 2 else 1)}
+
+
 def ensure_topics(
     address: str,
     partitions: int,
     *,
-    replication: int = 1,
+    replication: int | None = None,
     options: Mapping[str, object] | None = None,
     timeout_s: float = 30.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[str]:
     """Create the topics that are absent, and wait until their partitions have leaders; returns the names created.
 
+    `replication`: copies of each partition, of which more than half must have what is acknowledged; None: both as the
+    brokers say (`default.replication.factor`, `min.insync.replicas`).
     Errors: UnreachableError, after ANSWER_S without any answer, or where `timeout_s` brings no leaders; StreamError
     where the broker refuses (it says why).
     """
@@ -174,7 +182,12 @@ def ensure_topics(
         if missing:
             futures = broker.admin.create_topics(
                 [
-                    NewTopic(t.name, num_partitions=t.partitions, replication_factor=replication, config=t.settings)
+                    NewTopic(
+                        t.name,
+                        num_partitions=t.partitions,
+                        replication_factor=AS_THE_BROKERS_SAY if replication is None else replication,
+                        config=t.settings | _in_sync(replication),
+                    )
                     for t in missing
                 ]
             )

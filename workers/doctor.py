@@ -36,7 +36,7 @@ async def examine(settings: Settings, wall: Callable[[], float] = time.time) -> 
     try:
         redis = make_redis(settings.redis)
     except ValueError as error:
-        do = "set TIDEWATCH_REDIS to redis://host:6379/0, or one of the forms in workers/connect.py"
+        do = "set TIDEWATCH_REDIS to redis://host:6379/0, or one of the forms in workers/redis_client.py"
         return [*found, *await kafka, fail("redis", masked(f"{settings.redis}: {error}"), do)]
     try:
         of_kafka, of_redis = await asyncio.gather(kafka, redis_findings(redis, settings.redis, wall))

@@ -90,6 +90,13 @@ def _topic(admin: AdminClient, wanted: Topic, held: TopicMetadata, brokers: int)
         found.append(warn("topic-settings", f"{name}: settings cannot be seen: {error.args[0].str()}", do))
     else:
         found += [_setting(name, key, value, config.get(key)) for key, value in wanted.settings.items()]
+        if (
+            min(len(each.replicas) for each in held.partitions.values()) > 2
+            and config.get("min.insync.replicas") == "1"
+        ):
+            do = f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config min.insync.replicas=2"
+            what = f"{name}: min.insync.replicas is 1: what one broker alone has acknowledged goes with its disk"
+            found.append(warn("topic-replicas", what, do))
         if "cleanup.policy" not in wanted.settings and config.get("cleanup.policy") != "delete":
             found.append(_setting(name, "cleanup.policy", "delete", config.get("cleanup.policy")))
     bad = [each for each in found if each.level != "ok"]

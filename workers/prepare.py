@@ -19,7 +19,9 @@ def definition_files(folder: Path) -> list[Path]:
 
 def prepare_topics(settings: Settings) -> None:
     """Create what is absent; a log made here begins with the catalogue. Errors: UnreachableError, CatalogueError."""
-    created = ensure_topics(settings.kafka, settings.partitions, options=settings.kafka_options)
+    created = ensure_topics(
+        settings.kafka, settings.partitions, replication=settings.replication, options=settings.kafka_options
+    )
     if EVENTS in created:
         catalogue = Catalogue.load(settings.catalogue)
         publish_catalogue(settings.kafka, catalogue, list(range(settings.partitions)), settings.kafka_options)

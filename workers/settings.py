@@ -36,6 +36,13 @@ class Settings(BaseSettings):
         "redis://127.0.0.1:6379/0", repr=False, description="Redis URL; rediss:// for TLS, user:password@ for ACL"
     )
     partitions: int = Field(8, ge=1, description="of indicator-events, when `tidewatch` creates the topic")
+    replication: int | None = Field(
+        None,
+        ge=1,
+        le=9,
+        description="copies of each topic that `tidewatch` creates, more than half of them in sync; "
+        "unset: as the brokers say (default.replication.factor, min.insync.replicas)",
+    )
 
     systems: Path = Field(REPOSITORY / "systems", description="folder of the index systems' TOML definitions")
     catalogue: Path = Field(

@@ -104,7 +104,7 @@ class Redises(ABC):
         start_all(every)
         for index in range(len(self.servers)):
             eventually(lambda index=index: self._lift(index), HEAL_S)
-        eventually(self.whole, HEAL_S, self.standing)
+        eventually(lambda: holds(self.whole), HEAL_S, self.standing)
 
     def _lift(self, index: int) -> bool:
         self.set_memory_limit(index, None)
@@ -158,6 +158,7 @@ def ask(port: int, *command: str | int) -> Any:
     """One command to the server at a port of loopback. Errors: OSError where it does not answer, ResponseError."""
     client = redis.Redis(
         port=port,
+        protocol=2,
         decode_responses=True,
         socket_timeout=ANSWER_S,
         socket_connect_timeout=ANSWER_S,
@@ -173,9 +174,9 @@ def ask(port: int, *command: str | int) -> Any:
         client.close()
 
 
-def true_somewhere(condition: Callable[[], bool]) -> bool:
-    """`condition()`, false where a server that is asked does not answer, or refuses."""
+def holds(condition: Callable[[], object]) -> bool:
+    """Whether it is true; false where a server that is asked does not answer, or refuses."""
     try:
-        return condition()
+        return bool(condition())
     except (OSError, redis.ResponseError):
         return False

@@ -20,7 +20,9 @@ from uuid import uuid4
 
 from tests.chaos.brokers import Brokers
 from tests.chaos.proxy import Network, Proxy
+from tests.chaos.redis_cluster import RedisCluster
 from tests.chaos.redises import OneRedis, Redises
+from tests.chaos.sentinels import WatchedRedis
 from workers.local.folder import DataFolder
 from workers.local.jars import Progress
 from workers.local.kafka import KafkaServer
@@ -198,4 +200,8 @@ def make_setup(name: str, folder: Path, progress: Progress = lambda line: None) 
 
 
 def _redises(name: str, folder: Path, network: Network, progress: Progress) -> Redises:
+    if name == "b":
+        return WatchedRedis(folder, progress)
+    if name == "c":
+        return RedisCluster(folder, progress)
     return OneRedis(folder, network, progress)

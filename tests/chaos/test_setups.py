@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -17,13 +18,17 @@ from tests.chaos.setups import Setup, make_setup
 from tests.waiting import eventually
 from tests.workers.faults import PARTITIONS, RATES, SESSION_S, STILL_S, SYSTEM, Feed
 from workers.crew import Crew
+from workers.doctor import examine
 from workers.drained import wait_until_drained
+from workers.finding import Level
 from workers.prepare import prepare_topics
 from workers.scenario import Play, iter_batches, load
 from workers.settings import Settings
 from workers.verify import verify
 
 pytestmark = pytest.mark.servers
+
+DAYS_PER_S = 6.0  # of a play of 820 days: longer than any of these tests
 
 
 class Flow:
@@ -42,7 +47,7 @@ class Flow:
         print(f"feed seed {seed}, logs in {folder}")
         chosen = Play(seed=seed, rates=RATES, density=0.05, cities=16)
         batches = iter_batches(load(Catalogue.load(settings.catalogue), SYSTEM), chosen)
-        self.feed = Feed(setup.kafka_direct, batches, 20.0)
+        self.feed = Feed(setup.kafka_direct, batches, DAYS_PER_S)
         self.ends = Ends(setup.kafka_direct, topic=EVENTS)
 
     def __enter__(self) -> Flow:
@@ -89,6 +94,9 @@ class Flow:
         assert sum(report.counts.values()) == sent.events
         assert report.counts == dict(self.feed.expected)
         assert "Traceback" not in self.logs()
+        settings = Settings(kafka=self.setup.kafka, redis=self.setup.redis, partitions=PARTITIONS)
+        wrong = [finding for finding in asyncio.run(examine(settings)) if finding.level != Level.OK]
+        assert not wrong
         self.note(f"verified: {sent.events} events, revision {report.revision}")
 
 
@@ -121,3 +129,15 @@ def test_one_of_each(tmp_path: Path) -> None:
         eventually(lambda: not setup.brokers[0].running(), STILL_S)
 
     tried("a", tmp_path, faults)
+
+
+def test_replicated_with_sentinels(tmp_path: Path) -> None:
+    def faults(setup: Setup, flow: Flow) -> None:
+        primary = setup.redis_primary(0)
+        setup.lag(primary)
+        setup.brokers[setup.leader(EVENTS, 0)].kill()
+        flow.flows()
+        # Back to where the replicas stood: what was written in between is read again.
+        setup.fail_over(primary, kill=True)
+
+    tried("b", tmp_path, faults)
