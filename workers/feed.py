@@ -191,7 +191,8 @@ def play(
         if stop.is_set():
             sent.stopped = True
             break
-        span = (batch.day - sent.day).days if sent.day else 1
+        # A second play behind the first begins with an earlier day: the clock goes on at the same pace.
+        span = max(0, (batch.day - sent.day).days) if sent.day else 1
         count = len(batch.messages)
         slices = max(1, min(count, round(span / days_per_second / SLICE_S))) if days_per_second else 1
         for i in range(slices):

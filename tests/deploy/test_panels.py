@@ -98,5 +98,5 @@ def test_all_workers_are_ready_also_the_one_that_stands_by(run: tuple[Desk, Prom
         status, body = desk.get(name, "/readyz")
         assert status == 200, (name, body)
     for running in ("tidewatch_index_running", "tidewatch_alerts_revision"):
-        active = prometheus.ask(f"count by (instance) ({running})")
-        assert len(active) == 1, (running, active)
+        # A scrape that came too late on a busy machine leaves a gap of one interval.
+        eventually(lambda running=running: len(prometheus.ask(f"count by (instance) ({running})")) == 1, 30.0)

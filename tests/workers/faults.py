@@ -15,7 +15,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -113,6 +115,7 @@ class Trial:
         env = {"TIDEWATCH_SESSION_S": str(SESSION_S), "TIDEWATCH_GROUP": f"ingest-{uuid4()}"}
         self.crew = Crew(folder / "workers", servers.kafka, servers.redis, env)
         self.feeds: list[Feed] = []
+        self._plays = count()
         self.by_hand: Counter[str] = Counter()  # outcome of the events that no feed sent, as the counts name it
         self.watcher = Watcher(servers.kafka, SYSTEM)
         self._numbers: Counter[str] = Counter()
@@ -260,16 +263,15 @@ class Trial:
     # --- what flows ---------------------------------------------------------------------------------------------------
 
     def feed(self, *, days_per_second: float = 25.0, density: float = 0.05, cities: int = 16, array: int = 1) -> Feed:
-        """Begin to play what no earlier feed sent; ends with the play (820 days), or when the test settles."""
-        chosen = Play(
-            seed=self.random.randrange(2**32),
-            rates=RATES,
-            density=density,
-            cities=cities,
-            first_seq=1 + len(self.feeds) * SEQS,
-            array=array,
-        )
-        batches = iter_batches(load(self.catalogue, SYSTEM), chosen)
+        """Begin to play what no earlier feed sent, one play of 820 days after the other, until the test settles."""
+        scenario, seed = load(self.catalogue, SYSTEM), self.random.randrange(2**32)
+        first = Play(seed=seed, rates=RATES, density=density, cities=cities, array=array)
+
+        def plays() -> Iterator[Batch]:
+            for n in count():
+                yield from iter_batches(scenario, replace(first, seed=seed + n, first_seq=1 + next(self._plays) * SEQS))
+
+        batches = plays()
         feed = Feed(self.servers.kafka, batches, days_per_second)
         self.feeds.append(feed)
         feed.start()
@@ -291,10 +293,10 @@ class Trial:
 
         def flowed() -> bool:
             self.crew.check()
-            return (feed.events >= until or not feed.is_alive()) and self.watcher.revision > revision
+            assert feed.is_alive() or feed.error is None, feed.error
+            return feed.events >= until and self.watcher.revision > revision
 
         eventually(flowed, STILL_S)
-        assert feed.is_alive(), "the play is over before its time"
 
     def offsets(self) -> dict[int, int]:
         """The next offset of each partition, as Redis has it."""
