@@ -18,9 +18,10 @@ import msgspec
 from redis.asyncio import Redis
 
 from state.errors import FeedGapError
-from state.keys import CHANGES, META, Offset, Partition, key
+from state.keys import META, Offset, Partition, key
 from state.load import load
 from state.snapshot import Snapshot
+from state.streams import streams_of
 
 # Entries asked for per partition and read; a bound on the memory of one read, not on progress.
 ENTRIES = 64
@@ -64,6 +65,7 @@ class FeedReader:
 
     def __init__(self, redis: Redis, partitions: Iterable[Partition]) -> None:
         self._redis = redis
+        self._streams = streams_of(redis)
         self.applied: dict[Partition, Offset] = dict.fromkeys(partitions, Offset(0))
         self._lineage: dict[Partition, str | None] = dict.fromkeys(self.applied)  # of what was loaded
 
@@ -81,11 +83,8 @@ class FeedReader:
         Whoever applies an entry moves `applied` to its end. Errors: FeedGapError (that partition must be loaded;
         entries of others come again with the next read), redis-py's errors.
         """
-        streams = {key(p, CHANGES): f"{offset}-0" for p, offset in self.applied.items()}
-        reply: Any = await self._redis.xread(streams, count=ENTRIES, block=block_ms)  # type: ignore[arg-type]
         entries: list[Entry] = []
-        for name, raw in reply.items() if isinstance(reply, dict) else reply or ():
-            partition = Partition(int(name[4 : name.index("}")]))
+        for partition, raw in await self._streams.read(self.applied, ENTRIES, block_ms):
             position = self.applied[partition]
             for entry_id, fields in raw:
                 entry = _entry(partition, entry_id, fields)
@@ -129,3 +128,7 @@ class FeedReader:
         """Load `partition`; None where Redis stands below the applied offset (it went back: ask again later)."""
         snapshot = await load(self._redis, partition)
         return snapshot if self.adopt(snapshot) else None
+
+    async def close(self) -> None:
+        """End what `read` left under way."""
+        await self._streams.close()

@@ -122,6 +122,7 @@ class Hub:
                     await self._restart()
         finally:
             self._health.rest(TASK)
+            await self._feed.close()
 
     async def _turn(self) -> None:
         """What is new in the feeds; where they say nothing, whether they kept something back."""
@@ -187,6 +188,7 @@ class Hub:
     async def _restart(self) -> None:
         """Everything anew under the newest catalogue; the boards follow, since `generation` rises."""
         before = self.generation
+        await self._feed.close()
         while self.generation == before and not self._ending:
             try:
                 await self.start()

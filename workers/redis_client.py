@@ -79,7 +79,7 @@ def _asyncio(url: str, common: dict[str, Any]) -> Any:
     if _scheme(url).endswith("+cluster"):
         first, others = _cluster(url)
         nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in others]
-        return redis.asyncio.RedisCluster.from_url(first, startup_nodes=nodes, **common)
+        return redis.asyncio.RedisCluster.from_url(first, startup_nodes=nodes, retry=never, **common)
     if _scheme(url).endswith("+sentinel"):
         places, master, database = _sentinels(url)
         asked: Any = redis.asyncio.sentinel.Sentinel(places, sentinel_kwargs=_to_sentinel() | {"retry": never})
