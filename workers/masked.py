@@ -1,12 +1,13 @@
-"""URLs for people: without what stands before the `@`."""
+"""Texts for people: URLs without user and password, wherever in the URL they stand."""
 
 from __future__ import annotations
 
 import re
 
-_SECRET = re.compile(r"(?<=://)\S*(?=@)")
+_USER = re.compile(r"(?<=://)\S*(?=@)")
+_QUERY = re.compile(r"([?&][a-z_.-]*(?:password|passwd|secret|token|key)[a-z_.-]*=)[^&\s'\"]+", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """`text` with the user and password of every URL in it replaced by `***`."""
-    return _SECRET.sub("***", text)
+    """`text` with `***` for the user and password of every URL in it, and for what its query calls a secret."""
+    return _QUERY.sub(r"\1***", _USER.sub("***", text))

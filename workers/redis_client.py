@@ -6,8 +6,8 @@ Both kinds come of one reading of the URL, so whatever a worker can reach, `veri
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -17,6 +17,7 @@ import redis.cluster
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 
 from workers.masked import masked
@@ -51,6 +52,9 @@ def make_redis(url: str) -> redis.asyncio.Redis:
     """Client of `redis://`, `rediss://`, `unix://`, `redis+cluster://host:port[,host:port]` (any nodes; they tell of
     the others) or `redis+sentinel://host:port[,host:port]/db?master=name` (the Sentinels). Connects on first use.
 
+    TLS: `rediss` for `redis`; `?ssl_ca_certs=FILE` names the authority. `user:password@` before the first host are for
+    the servers; Sentinels with users of their own: `&sentinel_username=...&sentinel_password=...`.
+
     Errors: ValueError for another form, without the password.
     """
     common = {"decode_responses": True, "socket_timeout": SOCKET_TIMEOUT_S, "health_check_interval": 0}
@@ -81,9 +85,9 @@ def _asyncio(url: str, common: dict[str, Any]) -> Any:
         nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in others]
         return redis.asyncio.RedisCluster.from_url(first, startup_nodes=nodes, retry=never, **common)
     if _scheme(url).endswith("+sentinel"):
-        places, master, database = _sentinels(url)
-        asked: Any = redis.asyncio.sentinel.Sentinel(places, sentinel_kwargs=_to_sentinel() | {"retry": never})
-        return asked.master_for(master, redis_class=_Primary, db=database, retry=never, **common)
+        found = _sentinels(url)
+        asked: Any = redis.asyncio.sentinel.Sentinel(found.places, sentinel_kwargs=found.asking | {"retry": never})
+        return asked.master_for(found.master, redis_class=_Primary, retry=never, **found.primary, **common)
     return redis.asyncio.Redis.from_url(url, retry=never, **common)
 
 
@@ -96,9 +100,9 @@ def _blocking(url: str, common: dict[str, Any]) -> Any:
             first, startup_nodes=[redis.cluster.ClusterNode(host, port) for host, port in others], **common
         )
     if _scheme(url).endswith("+sentinel"):
-        places, master, database = _sentinels(url)
-        asked: Any = redis.sentinel.Sentinel(places, sentinel_kwargs=_to_sentinel() | {"retry": never})  # type: ignore[no-untyped-call]
-        return asked.master_for(master, redis_class=_BlockingPrimary, db=database, retry=never, **common)
+        found = _sentinels(url)
+        asked: Any = redis.sentinel.Sentinel(found.places, sentinel_kwargs=found.asking | {"retry": never})  # type: ignore[no-untyped-call]
+        return asked.master_for(found.master, redis_class=_BlockingPrimary, retry=never, **found.primary, **common)
     return redis.Redis.from_url(url, retry=never, **common)
 
 
@@ -114,13 +118,28 @@ def _cluster(url: str) -> tuple[str, list[tuple[str, int]]]:
     return parts._replace(netloc=first).geturl(), [(host, int(port)) for host, _, port in pairs]
 
 
-def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:
-    """Where the Sentinels are, the name of the primary that they watch, and the database. Errors: ValueError."""
-    parts = urlsplit(url)
-    pairs = [place.rpartition(":") for place in parts.netloc.rpartition("@")[2].split(",")]
-    master = parse_qs(parts.query).get("master", ["mymaster"])[0]
-    return [(host, int(port)) for host, _, port in pairs], master, int(parts.path.strip("/") or 0)
+class _Sentinels(NamedTuple):
+    """Where the Sentinels are, the name of the primary that they watch, and how each side is spoken to."""
+
+    places: list[tuple[str, int]]
+    master: str
+    primary: dict[str, Any]  # arguments of the client: database, user, password, TLS
+    asking: dict[str, Any]  # of those that ask the Sentinels, which have users of their own
 
 
-def _to_sentinel() -> dict[str, Any]:
-    return {"socket_timeout": SENTINEL_TIMEOUT_S, "socket_connect_timeout": SENTINEL_TIMEOUT_S}
+def _sentinels(url: str) -> _Sentinels:
+    """Errors: ValueError."""
+    parts = urlsplit(url.replace("+sentinel", "", 1))
+    user, at, hosts = parts.netloc.rpartition("@")
+    pairs = [place.rpartition(":") for place in hosts.split(",")]
+    places = [(host, int(port)) for host, _, port in pairs]
+    # Read by redis-py, so that every option of TLS means what it means with one server.
+    read: dict[str, Any] = dict(parse_url(parts._replace(netloc=f"{user}{at}{pairs[0][0]}").geturl()))
+    secured = read.pop("connection_class", None) is not None
+    for name in ("host", "port"):
+        read.pop(name, None)
+    master = read.pop("master", "mymaster")
+    own = {"username": read.pop("sentinel_username", None), "password": read.pop("sentinel_password", None)}
+    tls = {name: value for name, value in read.items() if name.startswith("ssl_")} | ({"ssl": True} if secured else {})
+    short = {"socket_timeout": SENTINEL_TIMEOUT_S, "socket_connect_timeout": SENTINEL_TIMEOUT_S}
+    return _Sentinels(places, master, read | tls, own | tls | short)
