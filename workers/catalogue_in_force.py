@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from redis.exceptions import RedisError
-
 from index.catalogue import Catalogue
 from state.keys import CATALOGUE, key
 from stream.catalogue_log import parsed_catalogue
 from stream.errors import UnreachableError
 from stream.topics import EVENTS, partitions_of_topic
 from workers.connect import make_redis
+from workers.retry import PASSING
 from workers.settings import Settings
 
 
@@ -23,7 +22,7 @@ def catalogue_in_redis(settings: Settings) -> Catalogue:
     partitions = partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)
     try:
         held = asyncio.run(_held(settings.redis, partitions))
-    except (RedisError, OSError) as error:
+    except PASSING as error:
         raise UnreachableError(f"Redis does not answer: {error}") from None
     found = [parsed_catalogue(text) for text in set(held)]
     if not found:

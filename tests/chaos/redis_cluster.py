@@ -94,11 +94,9 @@ class RedisCluster(Redises):
         port = str(self.servers[index].port)
         return [i for i in range(len(self.servers)) if holds(lambda i=i: self.info(i).get("master_port") == port)]
 
-    def fail_over(self, index: int, *, kill: bool = False) -> int:
-        """A replica takes over from a primary; see Redises. Errors: LookupError where none follows it."""
+    def _fail_over(self, index: int, *, kill: bool) -> int:
+        """A replica takes over from a primary; see Redises."""
         following = self.replicas(index)
-        if not following:
-            raise LookupError(f"redis {index} has no replica that runs")
         slot = self._slot_of(index)
         if kill:
             self.servers[index].kill()

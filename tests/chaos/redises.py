@@ -13,12 +13,13 @@ from redis.retry import Retry
 
 from tests.chaos.brokers import start_all, wake_all
 from tests.chaos.proxy import Network, Proxy
-from tests.waiting import eventually
+from tests.waiting import NotInTimeError, eventually
 from tests.workers.redis_copy import copy_data, put_data_back
 from workers.local.jars import Progress
 from workers.local.redis import RedisServer
 
 ANSWER_S = 2.0
+KNOWN_S = 20.0  # for an old primary to learn that it is a replica now; ten where Sentinels tell it
 HEAL_S = 60.0  # some seconds usual: a Sentinel looks at an old primary for ten before it demotes it
 
 
@@ -43,8 +44,25 @@ class Redises(ABC):
         """Indices of the running replicas of a primary."""
 
     @abstractmethod
+    def _fail_over(self, index: int, *, kill: bool) -> int:
+        """See `fail_over`; `index` has a replica."""
+
     def fail_over(self, index: int, *, kill: bool = False) -> int:
-        """A replica takes over from primary `index`, by order, or because that is killed; returns whose turn it is."""
+        """A replica takes over from primary `index`, by order, or because that is killed; returns whose turn it is.
+
+        Replicas that lagged follow it from then on. Errors: LookupError where none follows `index`.
+        """
+        try:  # one that has just started may not know yet that it is a replica
+            eventually(lambda: self.replicas(index), KNOWN_S if len(self.servers) > 1 else 0.0)
+        except NotInTimeError:
+            raise LookupError(f"redis {index} has no replica that runs") from None
+        now = self._fail_over(index, kill=kill)
+        for each in range(len(self.servers)):
+            holds(lambda each=each: self._follow(each))
+        return now
+
+    def _follow(self, index: int) -> bool:
+        return bool(self.ask(index, "CONFIG", "SET", "masterauth", ""))
 
     @abstractmethod
     def whole(self) -> bool:
@@ -69,7 +87,7 @@ class Redises(ABC):
         self.ask(index, "CONFIG", "SET", "maxmemory", limit_bytes or 0)
 
     def lag(self, index: int) -> list[int]:
-        """The replicas of primary `index` get nothing more from it until `heal`; returns them.
+        """The replicas of primary `index` get nothing more from it until `fail_over` or `heal`; returns them.
 
         Their link is closed, and with a password that nobody asked for they cannot open it again.
         """
@@ -108,8 +126,7 @@ class Redises(ABC):
 
     def _lift(self, index: int) -> bool:
         self.set_memory_limit(index, None)
-        self.ask(index, "CONFIG", "SET", "masterauth", "")
-        return True
+        return self._follow(index)
 
     def standing(self) -> str:
         """Who is what, for a message."""
@@ -145,9 +162,9 @@ class OneRedis(Redises):
         """None."""
         return []
 
-    def fail_over(self, index: int, *, kill: bool = False) -> int:
-        """Errors: LookupError, always: there is nobody to take over."""
-        raise LookupError("one Redis has no replica to fail over to")
+    def _fail_over(self, index: int, *, kill: bool) -> int:
+        """Never called: there is nobody to take over."""
+        raise NotImplementedError
 
     def whole(self) -> bool:
         """Whether it answers."""

@@ -153,7 +153,7 @@ class Setup:
         return self._redises.fail_over(index, kill=kill)
 
     def lag(self, index: int) -> list[int]:
-        """The replicas of Redis primary `index` get nothing more of it until `heal`; returns them.
+        """The replicas of Redis primary `index` get nothing more of it until `fail_over` or `heal`; returns them.
 
         With `fail_over(index, kill=True)` some time after it, what was written in between is lost.
         """
