@@ -11,6 +11,7 @@ Only writers that take the turn are kept apart.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 from confluent_kafka import KafkaException, Producer
@@ -23,15 +24,24 @@ from stream.topics import EDITION_BYTES, client_options
 class Turn:
     """The right to write under `name`, until the next one takes it. Calls block."""
 
-    def __init__(self, address: str, name: str, options: Mapping[str, object] | None = None) -> None:
-        """Take the turn. Errors: UnreachableError, OvertakenError (another took it meanwhile), StreamError."""
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        options: Mapping[str, object] | None = None,
+        *,
+        timeout_ms: int = TRANSACTION_TIMEOUT_MS,
+    ) -> None:
+        """Take the turn; `timeout_ms`: of its transaction. Errors: UnreachableError, OvertakenError (another took it
+        meanwhile), StreamError.
+        """
         self.name = name
         try:
             self._producer = Producer(
                 {
                     **client_options(address, options),
                     "transactional.id": f"tidewatch/{name}",
-                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                    "transaction.timeout.ms": timeout_ms,
                     "linger.ms": 0,
                     "message.max.bytes": EDITION_BYTES,
                 }
@@ -41,20 +51,36 @@ class Turn:
             raise refusal(failure, name, self._overtaken()) from None
 
     def commit(self, records: Iterable[Record], partition: int) -> None:
-        """Write `records` to `partition` of their topics, all or none; the turn is over.
+        """Write `records` to `partition` of their topics, all or none; the turn is over. Errors: as `commit_spread`."""
+        self.commit_spread((partition, record) for record in records)
+
+    def commit_spread(self, records: Iterable[tuple[int, Record]], timeout_s: float = CALL_TIMEOUT_S) -> None:
+        """Write (partition, record) pairs, all or none; the turn is over.
 
         Errors: OvertakenError, UnreachableError (outcome unknown: look), StreamError (nothing is written).
         """
         try:
             self._producer.begin_transaction()
-            for topic, key, value in records:
-                self._producer.produce(topic, value, key, partition)
-            self._producer.commit_transaction(CALL_TIMEOUT_S)
+            for partition, (topic, key, value) in records:
+                self._produce(topic, value, key, partition, timeout_s)
+            self._producer.commit_transaction(timeout_s)
         except KafkaException as failure:
             self._abort()
             raise refusal(failure, self.name, self._overtaken()) from None
         except BufferError:
             raise UnreachableError(f"{self.name}: the send queue is full, Kafka does not take it") from None
+
+    def _produce(self, topic: str, value: bytes | None, key: str, partition: int, timeout_s: float) -> None:
+        """Queue one record. BufferError where the queue does not move for `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition)
+                return
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise
+                self._producer.poll(0.05)
 
     def _abort(self) -> None:
         """So that readers need not wait until the broker does it; a later turn does it as well."""

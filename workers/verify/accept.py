@@ -98,9 +98,31 @@ class Judge:
             return
         self.elements += len(found)
         for index, element in enumerate(found):
-            event = self._checks.check(element, timestamp_ms)
-            outcome = f"rejected:{event}" if isinstance(event, str) else self._apply(offset, index, event, limits)
-            self._counts[outcome] += 1
+            self._counts[self.judge(offset, index, element, timestamp_ms)] += 1
+
+    def judge(self, offset: int, index: int, element: object, timestamp_ms: int) -> str:
+        """The outcome of one decoded element, as it is counted; what is accepted is applied. There is a catalogue."""
+        assert self._checks is not None
+        event = self._checks.check(element, timestamp_ms)
+        if isinstance(event, str):
+            return f"rejected:{event}"
+        return self._apply(offset, index, event, self._checks.catalogue)
+
+    def refuses(self, element: object, timestamp_ms: int) -> str | None:
+        """Why one of the checks 3 to 12 would reject an element now; None: they let it pass. Nothing is applied."""
+        assert self._checks is not None
+        event = self._checks.check(element, timestamp_ms)
+        return event if isinstance(event, str) else None
+
+    @property
+    def in_force(self) -> Catalogue | None:
+        """The catalogue that judges the next element."""
+        return self._checks.catalogue if self._checks else None
+
+    def top(self, source: str) -> int | None:
+        """The highest sequence number accepted of a source; None: it has none."""
+        window = self._windows.get(source)
+        return None if window is None else window.top
 
     def finish(self) -> None:
         """No record follows below the cuts that are left."""

@@ -1,0 +1,148 @@
+"""`tidewatch retract` on real servers: shown, sent once, and what is published is as before the source came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stream.errors import OvertakenError
+from stream.tail import high_watermarks
+from stream.topics import EVENTS
+from tests.workers.desk import PARTITIONS, event
+from tests.workers.small import SYSTEM, Small
+from workers.retraction.send import Asked, begin, commit, read_and_plan
+from workers.verify import verify
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIDEWATCH_ROBUSTNESS", "off")
+        with Small(tmp_path_factory.mktemp("retract")) as running:
+            yield running
+
+
+def wrong(seq: int, day: str, value: float, **changes: Any) -> bytes:
+    """Of a source that should have sent nothing."""
+    return event(**{"source": "wrong", "seq": seq, "value": value, "at": f"{day}T07:00:00+08:00", **changes})
+
+
+def ends(small: Small) -> dict[int, int]:
+    found = high_watermarks(small.servers.kafka, [(EVENTS, p) for p in range(PARTITIONS)])
+    return {p: end for (_, p), end in found.items()}
+
+
+def settled(small: Small, before: dict[int, int]) -> None:
+    """Where a transaction has written, its marker stands last: nobody reads it."""
+    for p, end in ends(small).items():
+        if end > before[p]:
+            small.sent[p] = end - 1
+    small.settled()
+
+
+def published(small: Small) -> Any:
+    """The values with their growths; tables follow within a second, and `verify` waits for them."""
+    return small.updates()
+
+
+def test_shown_sent_and_as_before(small: Small):
+    right = published(small)
+    good = [wrong(1, "2021-02-01", 1000.25), wrong(2, "2021-05-01", 17), wrong(3, "2021-08-01", 5, city="440100")]
+    restated, march = wrong(4, "2021-05-01", -3.5, period="2021Q1"), wrong(5, "2021-03-03", 40)
+    small.send([*good, good[0], wrong(6, "2021-02-01", 7, city="?")], partition=0)
+    small.send([restated, march, restated], partition=1)
+    small.settled()
+    spoilt = published(small)
+    assert spoilt != right
+    before, counts = ends(small), small.counts()
+
+    shown = small.object("retract", "--source", "wrong", "--dry-run")
+    assert (shown["events"], shown["compensating"], shown["sent"], shown["zero"], shown["stuck"]) == (5, 5, 0, 2, 0)
+    assert shown["periods"] == ["2021-02", "2021-03", "2021-05", "2021-08", "2021Q1"]
+    february = next(row for row in shown["rows"] if row["period"] == "2021-02")
+    assert float(february["now"]) - float(february["after"]) == 1000.25
+    refused = small.run("retract", "--source", "wrong", "--json")
+    assert refused.returncode == 1
+    assert "--yes" in refused.stderr
+    assert ends(small) == before, "nothing is sent"
+
+    part = small.object(
+        "retract", "--source", "wrong", "--from", "2021-02-01", "--to", "2021-02-01T07:00:00.000001+08:00", "--yes"
+    )
+    assert (part["events"], part["sent"]) == (1, 1)
+    settled(small, before)
+    people = small.run("retract", "--source", "wrong", "--yes")
+    assert people.returncode == 0, people.stderr
+    assert "4 compensating events" in people.stdout
+    settled(small, before)
+    assert published(small) == right
+    report = verify(small.servers.kafka, small.servers.redis, SYSTEM)
+    assert report.ok, report.differences[:5]
+    assert small.counts() - counts == {"accepted": 5}
+
+    before = ends(small)
+    again = small.object("retract", "--source", "wrong", "--yes")
+    assert (again["rows"], again["sent"], again["known"]) == ([], 0, True)
+    assert ends(small) == before
+    turn = begin(small.settings)
+    assert not read_and_plan(small.settings, Asked("wrnog", None, None, None), str).known
+    commit(turn, read_and_plan(small.settings, Asked("wrong/retract", None, None, None), str).plan)
+    settled(small, before)
+    assert published(small) == spoilt
+
+
+def test_a_retraction_that_died_half_way_is_not_there(small: Small):
+    """What it had written is no event, and the next one does all of it."""
+    right, asked = published(small), Asked("late", None, None, None)
+    small.send([wrong(1, "2021-02-01", 3, source="late"), wrong(2, "2021-05-01", 4, source="late")], partition=1)
+    small.settled()
+    before = ends(small)
+    died = begin(small.settings)
+    [message] = read_and_plan(small.settings, asked, str).plan.messages
+    died._producer.begin_transaction()
+    died._produce(EVENTS, message.value, message.key, message.partition, 10.0)
+    assert died._producer.flush(10) == 0
+    assert ends(small)[1] > before[1]
+
+    turn = begin(small.settings)
+    found = read_and_plan(small.settings, asked, str)
+    assert found.plan.messages == [message]
+    commit(turn, found.plan)
+    settled(small, before)
+    assert published(small) == right
+    assert not read_and_plan(small.settings, asked, str).plan.rows
+    report = verify(small.servers.kafka, small.servers.redis, SYSTEM)
+    assert report.ok, report.differences[:5]
+
+
+def test_of_two_at_the_same_time_the_later_one_decides(small: Small):
+    small.send([wrong(10, "2021-02-01", 3, source="late")], partition=1)
+    small.settled()
+    asked = Asked("late", None, None, None)
+    first, before = begin(small.settings), ends(small)
+    plan = read_and_plan(small.settings, asked, str).plan
+    begin(small.settings)
+    with pytest.raises(OvertakenError, match="nothing of ours is written"):
+        commit(first, plan)
+    assert all(end - before[p] <= 2 for p, end in ends(small).items())
+    assert read_and_plan(small.settings, asked, str).plan.messages == plan.messages
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--from", "yesterday"], "--from yesterday: a date such as"),
+        (["--from", "2021-03-01", "--to", "2021-02-01"], "an empty span"),
+        (["--indicator", "dti.nothing"], "--indicator dti.nothing: no catalogue in the log knows it"),
+    ],
+)
+def test_what_is_asked_wrongly(small: Small, options: list[str], said: str):
+    asked = dict(zip(options[::2], options[1::2], strict=True))
+    with pytest.raises(ValueError, match=said):
+        read_and_plan(
+            small.settings, Asked("wrong", asked.get("--indicator"), asked.get("--from"), asked.get("--to")), str
+        )

@@ -1,0 +1,53 @@
+"""`tidewatch retract`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from workers.output import console, emit, note, told
+from workers.settings import Settings
+
+
+def retract(
+    source: Annotated[str, typer.Option(help="whose events")],
+    indicator: Annotated[str | None, typer.Option(help="only of this one")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help="event time (`at`): a date, or RFC 3339")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="event time, not included")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be sent, send nothing")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="cells to print; 0: all (with --json always all)")] = 40,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
+) -> None:
+    """Take back what a source sent: shows what would change, then sends events that compensate it exactly.
+
+    Taken back is what was accepted, once each, and stands in the log when the command begins. Run it again and nothing
+    is left to do. Exit code 1 where something cannot be taken back by any event.
+    """
+    from workers.retraction.send import Asked, commit, read_and_plan
+    from workers.retraction.send import begin as take_turn
+    from workers.retraction.show import as_json, nothing, render
+
+    with told():
+        settings = Settings()
+        # Before the reading: from here on no other retraction can slip in between.
+        turn = None if dry_run else take_turn(settings)
+        found = read_and_plan(settings, Asked(source, indicator, begin, end), note)
+        plan = found.plan
+        if not json:
+            render(found, console, limit)
+        send = bool(plan.messages) and turn is not None
+        if send and not yes:
+            if json:
+                raise ValueError("--json sends nothing without --yes; or look with --dry-run")
+            send = typer.confirm(f"Send {plan.compensating:,} compensating events?", err=True)
+        if send and turn is not None:
+            commit(turn, plan)
+            note(f"{plan.compensating:,} events sent in one transaction; the workers take them up as any others")
+        if json:
+            emit(as_json(found, send))
+            if not plan.rows:
+                note(nothing(found))
+        stays = any(row.outcome not in ("done", "zero") for row in plan.rows)
+        raise typer.Exit(1 if stays or (plan.messages and not send and not dry_run) else 0)

@@ -1,0 +1,199 @@
+"""The changes that take a selection back, one event each, not numbered yet.
+
+A flow's is the negative of a sum; a stock's is a level that wins. Running sums may not leave the bound on the way, so
+`in_bounds` puts them into an order in which none does; a cell that has no such order is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import log10
+
+from index.periods import Period
+from workers.retraction.ledger import Ledger, Level
+from workers.retraction.selection import chain
+from workers.retraction.stocks import levels_to_set
+from workers.verify.accept import Accepted, Judge
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DONE, ZERO, STUCK = "done", "zero", "stuck"
+
+
+@dataclass
+class Row:
+    """What happens to one cell (a stock: one period). `now`, `after`: what stands there in units of 10^-`decimals`
+    (None: nothing would stand there without the selection); `outcome`: done, zero, stuck or the reject reason.
+    """
+
+    city: str
+    indicator: str
+    industry: str
+    period: str
+    flow: bool
+    decimals: int
+    events: int
+    now: int
+    after: int | None
+    outcome: str = DONE
+
+
+@dataclass
+class Change:
+    """One compensating event. `cell`, `day`: of a flow, numbers in `Accepted` (-1: none); `period` None: that of
+    `at_us`; `seq` None: the next one of its source. `fate`: the rows that it is sent or not sent with, its own first.
+    """
+
+    partition: int
+    value: int
+    at_us: int
+    period: str | None
+    source: str
+    fate: list[Row]
+    row: Row
+    seq: int | None = None
+    cell: int = -1
+    day: int = -1
+
+
+def changes_of(ledger: Ledger, judges: Mapping[int, Judge]) -> tuple[list[Row], list[Change], list[Change]]:
+    """Of everything selected: a row a cell, the changes of flows, and those of stocks."""
+    made = _Changes(ledger, judges)
+    return made.rows, made.flows(), made.stocks()
+
+
+class _Changes:
+    def __init__(self, ledger: Ledger, judges: Mapping[int, Judge]) -> None:
+        self.rows: list[Row] = []
+        self._ledger, self._judges = ledger, judges
+        self._chain = chain(ledger.selection.source)
+        self._next: dict[tuple[int, str], int] = {}
+        # Every catalogue that an event was accepted under is among these, and decimals never change.
+        self._decimals = {
+            code: round(log10(known.scale))
+            for judge in judges.values()
+            for catalogue in judge.catalogues
+            for code, known in catalogue.indicators.items()
+        }
+
+    def flows(self) -> list[Change]:
+        """The negative of each sum; in parts where it is more than an event may hold."""
+        ledger, rows, out = self._ledger, dict[int, Row](), []
+        sums = Counter[int]()
+        for (cell, day, at_us), total in sorted(ledger.flows.items()):
+            if not total:
+                continue
+            partition, period, city, indicator, industry, _ = ledger.accepted.cells[cell]
+            if cell not in rows:
+                now = ledger.accepted.cell_sums[cell]
+                rows[cell] = self._row(city, indicator, industry, period, True, ledger.events[cell], now)
+            sums[cell] += total
+            catalogue = self._judges[partition].in_force
+            assert catalogue is not None, "an event was accepted there"
+            named, row = period if day < 0 else None, rows[cell]
+            while total:
+                part = max(1 - catalogue.cell, min(catalogue.cell - 1, total))
+                out.append(Change(partition, -part, at_us, named, self._chain[1], [row], row, None, cell, day))
+                total -= part
+        held = ledger.held_by_others()
+        for cell, row in rows.items():
+            if ledger.accepted.cells[cell][1:5] in held:
+                row.after = row.now - sums[cell]
+            else:
+                row.outcome = ZERO
+        return out
+
+    def stocks(self) -> list[Change]:
+        """The levels to set; of a city's stock all partitions and periods together."""
+        ledger, trees = self._ledger, dict[tuple[str, ...], list[int]]()
+        for cell in ledger.now:
+            trees.setdefault(ledger.accepted.cells[cell][2:5], []).append(cell)
+        out: list[Change] = []
+        for (city, indicator, industry), cells in trees.items():
+            if all(ledger.now[cell] == ledger.without.get(cell) for cell in cells):
+                continue
+            now, without, events = dict[Period, Level](), dict[Period, Level](), Counter[Period]()
+            for cell in cells:
+                period = Period.parse(ledger.accepted.cells[cell][1])
+                events[period] += ledger.events[cell]
+                for own, levels in (now, ledger.now), (without, ledger.without):
+                    if cell in levels:
+                        own[period] = max(own.get(period, levels[cell]), levels[cell])
+            sets, stuck = levels_to_set(now, without, self._follow)
+            fate: list[Row] = []
+            for period, level, over in sets:
+                row = self._row(city, indicator, industry, period.name, False, events[period], over.value)
+                row.after = level.value
+                fate.append(row)
+                at = level.partition, level.value, level.at_us, period.name
+                out.append(Change(*at, level.source, fate, row, level.seq))
+            for period in stuck:
+                if period in now:
+                    row = self._row(city, indicator, industry, period.name, False, events[period], now[period].value)
+                    row.outcome = STUCK
+        return out
+
+    def _row(self, city: str, indicator: str, industry: str, period: str, flow: bool, events: int, now: int) -> Row:
+        self.rows.append(Row(city, indicator, industry, period, flow, self._decimals[indicator], events, now, None))
+        return self.rows[-1]
+
+    def _follow(self, level: Level) -> Level:
+        """A level at the same time, by a source and a number that win."""
+        source = level.source if level.source in self._chain[1:] else self._chain[1]
+        place = level.partition, source
+        top = self._judges[level.partition].top(source)
+        seq = self._next.get(place, 1 if top is None else top + 1)
+        self._next[place] = seq + 1
+        # A source whose compensator had to be renamed may lie behind it: a microsecond decides then.
+        at_us = level.at_us if (source, seq) > (level.source, level.seq) else level.at_us + 1
+        return Level(at_us, source, seq, 0, level.partition)
+
+
+def in_bounds(changes: list[Change], accepted: Accepted, judges: Mapping[int, Judge]) -> list[Change]:
+    """Flows' changes in an order in which no running sum leaves the bound; the cells without one are refused whole.
+
+    What would leave it waits for the others. Cost: a pass, and another for each time that something had to wait.
+    """
+    while True:
+        cells, days = dict[int, int](), dict[int, int]()
+        ordered, left = list[Change](), changes
+        while left:
+            waiting = []
+            for change in left:
+                catalogue = judges[change.partition].in_force
+                assert catalogue is not None
+                cell = cells.get(change.cell, accepted.cell_sums[change.cell]) + change.value
+                day = 0
+                if change.day >= 0:
+                    day = days.get(change.day, accepted.day_sums[change.day]) + change.value
+                if max(abs(cell), abs(day)) >= catalogue.cell:
+                    waiting.append(change)
+                    continue
+                cells[change.cell] = cell
+                days[change.day] = day
+                ordered.append(change)
+            if len(waiting) == len(left):
+                break
+            left = waiting
+        if not left:
+            return ordered
+        for change in left:
+            change.row.outcome = "overflow"
+        changes = [change for change in changes if change.row.outcome != "overflow"]
+
+
+def text_of(change: Change, seq: int) -> bytes:
+    """The event as JSON; its value as decimal digits: no float ever stands between a sum and the wire."""
+    row = change.row
+    fields: dict[str, object] = {"source": change.source, "seq": seq, "city": row.city, "indicator": row.indicator}
+    fields |= {} if row.industry == "all" else {"industry": row.industry}
+    fields |= {"op": "add" if row.flow else "set", "value": None}
+    fields |= {"at": (EPOCH + timedelta(microseconds=change.at_us)).isoformat().replace("+00:00", "Z")}
+    fields |= {} if change.period is None else {"period": change.period}
+    value = format(Decimal(change.value).scaleb(-row.decimals), "f")
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return text.replace('"value":null', f'"value":{value}', 1).encode()
