@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 
 @cache
@@ -30,6 +30,21 @@ async def run(redis: Redis, name: str, key: str, *args: str | bytes | int) -> An
     Errors: those of redis-py (connection, timeout, out of memory, read-only), for the caller to retry.
     """
     try:
-        return await redis.evalsha(_sha(name), 1, key, *args)
-    except NoScriptError:
-        return await redis.eval(_source(name), 1, key, *args)
+        try:
+            return await redis.evalsha(_sha(name), 1, key, *args)
+        except NoScriptError:
+            return await redis.eval(_source(name), 1, key, *args)
+    except ResponseError as refusal:
+        if "READONLY" in str(refusal):  # from within a script it is no error of a class of its own
+            await _leave(redis)
+        raise
+
+
+async def _leave(redis: Redis) -> None:
+    """Drop the connections: they lead to a primary that is one no more, and the next ones are looked up anew.
+
+    A Cluster's client is told where to go by the nodes themselves.
+    """
+    pool = getattr(redis, "connection_pool", None)
+    if pool is not None:
+        await pool.disconnect()
