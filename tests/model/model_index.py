@@ -9,6 +9,7 @@ from model_state import Index, Revision, State
 Step = tuple[tuple, State]
 
 GAP = (-1,)  # the hub has found a gap, and has not yet loaded
+ANEW = (-2,)  # it has met a newer catalogue, and loads everything anew under it
 
 
 def steps(state: State, rules: frozenset) -> Iterator[Step]:
@@ -30,17 +31,17 @@ def steps(state: State, rules: frozenset) -> Iterator[Step]:
 def _hub(state: State, w: int, rules: frozenset) -> Iterator[Step]:
     worker, redis = state.index[w], state.redis
     after = [entry for entry in redis.feed if entry.end > worker.offset]
-    if worker.loading not in ((), GAP):
+    if worker.loading not in ((), GAP, ANEW):
         yield _load_goes_on(state, w, rules)
-    elif worker.offset < 0 or worker.loading == GAP:
+    elif worker.offset < 0 or worker.loading:
         yield _load(state, w, rules)
     elif after and after[0].start > worker.offset:
         yield ("feed gap", w, worker.offset, after[0].start), state.index_with(w, worker._replace(loading=GAP))
+    elif after and after[0].meta.catalogue > worker.meta.catalogue:
+        yield ("newer catalogue", w, after[0].start, after[0].end), state.index_with(w, worker._replace(loading=ANEW))
     elif after:
         entry = after[0]
-        cells = applied(worker.cells, entry.rows)
-        void = worker._replace(phase="idle").quiet() if entry.meta.catalogue > worker.meta.catalogue else worker
-        read = void._replace(offset=entry.end, cells=cells, meta=entry.meta)
+        read = worker._replace(offset=entry.end, cells=applied(worker.cells, entry.rows), meta=entry.meta)
         yield ("read", w, entry.start, entry.end), state.index_with(w, read)
     elif redis.offset > worker.offset and Rule.NEWEST_STAYS in rules:
         yield ("silent gap", w, worker.offset, redis.offset), state.index_with(w, worker._replace(loading=GAP))
@@ -51,7 +52,11 @@ def _load(state: State, w: int, rules: frozenset) -> Step:
     if Rule.LOAD_IS_ONE not in rules:
         return ("read offset", w, redis.offset), state.index_with(w, worker._replace(loading=(redis.offset,)))
     if redis.offset < worker.offset and Rule.NEVER_BELOW in rules:
-        return ("load not adopted", w, redis.offset), state.index_with(w, worker._replace(loading=()))
+        again = ANEW if worker.loading == ANEW else ()
+        return ("load not adopted", w, redis.offset), state.index_with(w, worker._replace(loading=again))
+    newer = worker.offset >= 0 and redis.mirror.meta.catalogue > worker.meta.catalogue
+    if newer and worker.loading == GAP:
+        return ("load, newer catalogue", w, redis.offset), state.index_with(w, worker._replace(loading=ANEW))
     return ("load", w, redis.offset), state.index_with(w, _adopted(worker, redis.offset, redis.mirror))
 
 
@@ -67,8 +72,8 @@ def _load_goes_on(state: State, w: int, rules: frozenset) -> Step:
 
 
 def _adopted(worker: Index, offset: int, mirror: tuple) -> Index:
-    if worker.offset >= 0 and mirror.meta.catalogue > worker.meta.catalogue:
-        worker = worker._replace(phase="idle").quiet()  # everything anew under the newer catalogue
+    if worker.loading == ANEW and worker.phase == "running":
+        worker = worker._replace(phase="idle").quiet()  # its board is void; one that is not yet made is made of these
     return worker._replace(offset=offset, cells=mirror.cells, meta=mirror.meta, loading=())
 
 
@@ -77,13 +82,15 @@ def _adopted(worker: Index, offset: int, mirror: tuple) -> Index:
 
 def _runner(state: State, w: int, rules: frozenset) -> Iterator[Step]:
     worker = state.index[w]
+    if worker.offset < 0:
+        return  # the hub starts first
     first, second = (_initialise, _read_back) if Rule.INITIALISE_FIRST in rules else (_read_back, _initialise)
     if worker.phase == "idle" and worker.told:
         yield from first(state, w, rules, "half")
     elif worker.phase == "half":
         yield from second(state, w, rules, "reconciled")
     elif worker.phase in ("reconciled", "running"):
-        if worker.definition != state.definition and worker.told:
+        if worker.phase == "running" and worker.definition != state.definition and worker.told:
             yield ("switch", w), state.index_with(w, worker._replace(phase="idle").quiet())
         yield from _commits(state, w, rules)
 
@@ -109,8 +116,6 @@ def _commits(state: State, w: int, rules: frozenset) -> Iterator[Step]:
     """RevisionWriter.records and Publisher.publish: all that differs, in one transaction, or nothing."""
     worker, topics = state.index[w], state.topics
     last = worker.last
-    if worker.offset < 0:
-        return
     if worker.phase == "reconciled" and worker.offset < last.offset and Rule.NEVER_BELOW in rules:
         return  # Hub.reaches: it waits
     values = evaluate(worker.cells, worker.definition)
@@ -135,13 +140,15 @@ def _commits(state: State, w: int, rules: frozenset) -> Iterator[Step]:
     published = {key: value for key, value in {**published, **now}.items() if key not in gone}
     stands = ours._replace(values=tuple(sorted(published.items(), key=_place)))
     mine = worker._replace(last=ours, phase="running")
-    for table in {topics.table if differs else values: 0, values: 0}:
-        written = topics._replace(revision=stands, table=table)
-        after = state._replace(topics=written, wrong=wrong)
-        yield (*label, "with table" if table == values else "table lags"), after.index_with(w, mine)
-    if state.left.lost_reply:
-        after = state.spend("lost_reply")._replace(topics=topics._replace(revision=stands), wrong=wrong)
-        yield ("commit, reply lost", *label[1:]), after.index_with(w, worker._replace(phase="idle").quiet())
+    # A reconcile writes the tables that differ; after that they come at most once a second.
+    lags = differs and worker.phase == "running"
+    for table in {topics.table if lags else values: 0, values: 0}:
+        after = state._replace(topics=topics._replace(revision=stands, table=table), wrong=wrong)
+        how = "with table" if table == values else "table lags"
+        yield (*label, how), after.index_with(w, mine)
+        if state.left.lost_reply:
+            lost = after.spend("lost_reply").index_with(w, worker._replace(phase="idle").quiet())
+            yield ("commit, reply lost", *label[1:], how), lost
 
 
 def _place(pair: tuple) -> int:

@@ -6,7 +6,7 @@ meanwhile is seen by nobody. So "late" means: not done yet.
 
 from collections.abc import Iterator
 
-from model_log import Mirror, NewCatalogue, changed, fold
+from model_log import NOT_YET, Meta, Mirror, NewCatalogue, applied, changed, fold
 from model_rules import Rule
 from model_state import Entry, Ingest, Redis, State
 
@@ -17,8 +17,9 @@ def steps(state: State, log: tuple, rules: frozenset) -> Iterator[Step]:
     """What ingest workers may do next."""
     for w, worker in enumerate(state.ingest):
         assigned = state.assignee == w
-        if worker.told != assigned:
-            # on_assign, or on_revoke: then nothing more is added and the partition is dropped.
+        if worker.told != assigned and not worker.pending:
+            # on_assign, or on_revoke: then nothing more is added, a flush under way is finished, and the partition is
+            # dropped.
             yield ("tell ingest", w, assigned), state.ingest_with(w, Ingest(told=assigned))
         if worker.told and not worker.token and not worker.stopped:
             yield _acquire(state, w, rules)
@@ -28,7 +29,8 @@ def steps(state: State, log: tuple, rules: frozenset) -> Iterator[Step]:
             for end in _ends(worker, log):
                 yield from _flushes(state, w, end, log, rules)
             redis = state.redis
-            if Rule.WATCH in rules and (redis.token, redis.offset) != (worker.token, worker.offset):
+            stands = redis.token, redis.offset
+            if Rule.WATCH in rules and not worker.pending and stands != (worker.token, worker.offset):
                 yield ("watch refuses", w), _refused(state, w, rules)
 
 
@@ -77,7 +79,7 @@ def _flushes(state: State, w: int, end: int, log: tuple, rules: frozenset) -> It
         yield (*label, f"keeps {keep}"), state.ingest_with(w, done, redis=after)
         if state.left.lost_reply:
             waits = state.spend("lost_reply").ingest_with(w, worker._replace(pending=end), redis=after)
-            yield ("flush, reply lost", *label[1:]), waits
+            yield ("flush, reply lost", *label[1:], f"keeps {keep}"), waits
 
 
 def _kept(redis: Redis, rules: frozenset) -> Iterator[int]:
@@ -91,11 +93,27 @@ def _kept(redis: Redis, rules: frozenset) -> Iterator[int]:
 
 def flush(redis: Redis, worker: Ingest, end: int, mirror: Mirror, keep: int, rules: frozenset) -> tuple[Redis, str]:
     """flush.lua: (Redis after it, "" or what refused)."""
+    written = redis._replace(mirror=_written(redis.mirror, worker.mirror, mirror))
     if Rule.CHECKS_FIRST in rules:
         if (redis.token, redis.offset) != (worker.token, worker.offset):
             return redis, "flush refused"
     elif end <= redis.last_id:
-        return redis._replace(mirror=mirror), "feed refuses the id"  # what the script wrote before stays
+        return written, "feed refuses the id"  # what the script wrote before stays
     entry = Entry(worker.offset, end, changed(worker.mirror.cells, mirror.cells), mirror.meta)
     feed = (*redis.feed, entry)
-    return redis._replace(mirror=mirror, offset=end, feed=feed[len(feed) - keep :], last_id=end), ""
+    return written._replace(offset=end, feed=feed[len(feed) - keep :], last_id=end), ""
+
+
+def _written(held: Mirror, before: Mirror, after: Mirror) -> Mirror:
+    """What Redis holds when the owner's mirror went from `before` to `after`: absolute values of what changed only."""
+    touched = {source for source, _ in set(after.windows) - set(before.windows)}
+    kept = tuple(mark for mark in held.windows if mark[0] not in touched)
+    marked = tuple(mark for mark in after.windows if mark[0] in touched)
+    cells = applied(held.cells, changed(before.cells, after.cells))
+    old, new = held.meta, after.meta
+    meta = Meta(
+        old.watermark if new.watermark == NOT_YET else new.watermark,
+        *(now or was for was, now in zip(old[1:4], new[1:4], strict=True)),  # a count that is zero is not named
+        new.catalogue if new.catalogue != before.meta.catalogue else old.catalogue,
+    )
+    return Mirror(cells, meta, tuple(sorted((*kept, *marked))))
