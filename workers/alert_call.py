@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 
-from workers.masked import masked
+from workers.masked import masked, origin
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +43,20 @@ class Caller:
 
     def __init__(self, name: str, url: str, clock: Callable[[], float], done: Done | None) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise ValueError(f"TIDEWATCH_{name.upper()}: {masked(url)!r} is no http:// or https:// address")
+            raise ValueError(f"TIDEWATCH_{name.upper()}: {origin(url)!r} is no http:// or https:// address")
         self.name, self.counts, self.failures = name, Counter[str](), 0
         self._url, self._clock, self._done, self._full = url, clock, done, False
+        parts = urlsplit(url)
+        self._secret = [part for part in (url, parts.path.strip("/"), parts.query) if part]  # for some servers they are
 
     def __repr__(self) -> str:
-        return f"{self.name}({masked(self._url)})"
+        return f"{self.name}({origin(self._url)})"
+
+    def _shown(self, reason: str) -> str:
+        """What a server or library said, without the address that it may repeat."""
+        for part in self._secret:
+            reason = reason.replace(part, "***")
+        return masked(reason)
 
     async def post(self, session: aiohttp.ClientSession, body: bytes, headers: dict[str, str]) -> int:
         """The status of the answer, 0 where there was none (the reason is logged); never raises."""
@@ -72,8 +80,13 @@ class Caller:
         else:
             self.failures += 1
             if self.failures == 1:
-                log.warning("notification failed", output=self.name, address=masked(self._url), reason=masked(reason),
-                            action="trying again; the topic alerts has all of it")  # fmt: skip
+                log.warning(
+                    "notification failed",
+                    output=self.name,
+                    address=origin(self._url),
+                    reason=self._shown(reason),
+                    action="trying again; the topic alerts has all of it",
+                )
         return status
 
     def drop(self, why: str) -> None:
