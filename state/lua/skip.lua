@@ -3,8 +3,8 @@
 -- KEYS[1] = {tw:p}:meta
 -- ARGV: 1 new token, 2 from (the stored offset), 3 to, 4 schema, 5 what is written down (JSON)
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'offset', 'watermark', 'catalogue', 'lineage')
-if meta[1] and tonumber(meta[1]) > tonumber(ARGV[4]) then
-  return {'schema', meta[1]}
+if (meta[1] or meta[2]) and tonumber(meta[1] or 1) ~= tonumber(ARGV[4]) then
+  return {'schema', meta[1] or '1'}
 end
 if (meta[2] or '0') ~= ARGV[2] then
   return {'moved', meta[2] or '0'}
