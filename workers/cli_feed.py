@@ -18,6 +18,10 @@ def feed(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="send an NDJSON file instead; - is standard input")
     ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="send a CSV file: a header with the event's fields; every line is checked first")
+    ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="of a CSV file: send the lines that are good")] = False,
     speed: Annotated[float, typer.Option(help="days a second; 0: as fast as it goes")] = 0.0,
     seed: Annotated[int, typer.Option(help="of all that is random in it")] = 1,
     density: Annotated[
@@ -38,14 +42,18 @@ def feed(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
 ) -> None:
     """Send events to Kafka: a scenario at an adjustable speed, or a file."""
-    from workers.feed_run import play_scenario, send_and_count
+    from workers.feed_run import play_scenario, send_and_count, send_csv_and_count
     from workers.prepare import prepare_topics
     from workers.scenario import DEFAULT_DENSITY, Play, Rates
 
     with told():
         settings = Settings()
         prepare_topics(settings)
-        if file is not None:
+        if csv is not None and file is not None:
+            raise ValueError("--file or --csv, not both")
+        if csv is not None:
+            result = send_csv_and_count(settings, csv, wait, skip_bad)
+        elif file is not None:
             result = send_and_count(settings, file, wait)
         else:
             given = {

@@ -106,12 +106,16 @@ class Outbox:
             put_one(key, value)
 
     def put_one(
-        self, key: bytes | None, value: bytes, delivered: Callable[[KafkaError | None, Any], None] | None = None
+        self,
+        key: bytes | None,
+        value: bytes,
+        delivered: Callable[[KafkaError | None, Any], None] | None = None,
+        partition: int = -1,
     ) -> None:
-        """Queue one message; waits while the buffer is full. Errors: as `put`."""
+        """Queue one message; waits while the buffer is full. `partition` -1: by the key. Errors: as `put`."""
         while True:
             try:
-                self._producer.produce(self.topic, value, key, on_delivery=delivered or self._delivered)
+                self._producer.produce(self.topic, value, key, partition, on_delivery=delivered or self._delivered)
                 return
             except BufferError:
                 self._producer.poll(0.05)

@@ -12,17 +12,18 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from redis.asyncio import Redis
 
 from index.catalogue import Limits
 from state.keys import COUNTS, META, key
+from stream.ends import Ends
 from stream.errors import UnreachableError
 from stream.events import decode
 from stream.letters import letter_of
@@ -79,6 +80,16 @@ class FileReport:
         }
 
 
+class Line(NamedTuple):
+    """A message to send, from line `number` of a file; `partition` -1: by the key. `read`: bytes of the file so far."""
+
+    number: int
+    key: bytes | None
+    value: bytes
+    read: int = 0
+    partition: int = -1
+
+
 async def send_file(
     path: Path | None,
     address: str,
@@ -96,14 +107,34 @@ async def send_file(
     (lines sent, bytes read, bytes in all or 0 where unknown). Waits at most `wait_s` without the workers getting on.
     Errors: OSError (the file), UnreachableError, StreamError, redis-py's errors.
     """
+    total = path.stat().st_size if path else 0
+    show = None if progress is None else lambda lines, read: progress(lines, read, total)
+    return await send_lines(_lines(path), address, redis, limits, options, wait_s=wait_s, progress=show, clock=clock)
+
+
+async def send_lines(
+    lines: Iterable[Line],
+    address: str,
+    redis: Redis,
+    limits: Limits,
+    options: Mapping[str, object] | None = None,
+    *,
+    wait_s: float = 60.0,
+    progress: Callable[[int, int], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> FileReport:
+    """Send `lines`, as `send_file`; `progress` gets (lines sent, bytes read). Errors: theirs, and as `send_file`."""
     began = clock()
     report = FileReport()
     outbox = Outbox(address, options, report_all=True)
     partitions = sorted(outbox.ends())
     events_before, letters_before = (_ends(address, topic, partitions, options) for topic in (EVENTS, DLQ))
-    report.alone = await _passed(redis, events_before, min(wait_s, 5.0), clock)
+    # Nobody stands behind the marker of a transaction that ends a log.
+    stored = {p: int(await redis.hget(key(p, META), "offset") or 0) for p in partitions}
+    reachable = Ends(address, options).without_markers(stored, events_before)
+    report.alone = await _passed(redis, reachable, min(wait_s, 5.0), clock)
     counts_before = await _counts(redis, partitions)
-    _send_lines(path, outbox, limits, report, progress)
+    _send(lines, outbox, limits, report, progress)
     outbox.close()
     report.positions.sort(key=lambda position: position.line)
     report.messages = len(report.positions)
@@ -123,28 +154,34 @@ async def send_file(
     return report
 
 
-def _send_lines(
-    path: Path | None,
-    outbox: Outbox,
-    limits: Limits,
-    report: FileReport,
-    progress: Callable[[int, int, int], None] | None,
-) -> None:
-    total = path.stat().st_size if path else 0
+def _lines(path: Path | None) -> Iterator[Line]:
     read = 0
     with _opened(path) as file:
         for number, line in enumerate(file):
             read += len(line)
             value = line.rstrip(b"\n")
             if value:
-                outbox.put_one(_key(value), value, _noting(outbox, report.positions, number, _events(value, limits)))
-            if number % CHECK_EVERY == 0:
-                outbox.check()
-                if progress:
-                    progress(number + 1, read, total)
+                yield Line(number, _key(value), value, read)
+
+
+def _send(
+    lines: Iterable[Line],
+    outbox: Outbox,
+    limits: Limits,
+    report: FileReport,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    number = read = 0
+    for sent, (number, key_, value, read, partition) in enumerate(lines):
+        noting = _noting(outbox, report.positions, number, _events(value, limits))
+        outbox.put_one(key_, value, noting, partition)
+        if sent % CHECK_EVERY == 0:
+            outbox.check()
+            if progress:
+                progress(number + 1, read)
     outbox.flush()
     if progress:
-        progress(len(report.positions), read, total)
+        progress(number + 1, read)
 
 
 def _noting(

@@ -15,12 +15,19 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from index.catalogue import Catalogue
 from stream.errors import StreamError
+from stream.publisher import Record
 from stream.tail import read_to
+from stream.topics import EVENTS
+from tests.waiting import eventually
 from workers.connect import make_redis
+from workers.drained import offsets_in_redis
 from workers.feed import Outbox, Sent, play
+from workers.feed_csv import Row, to_send
 from workers.feed_file import send_file
+from workers.feed_run import send_csv_and_count
 from workers.local import Servers
 from workers.prepare import prepare_topics
+from workers.retraction.send import begin
 from workers.scenario import Play, Rates, Scenario, iter_batches, load
 from workers.settings import REPOSITORY, Settings
 
@@ -117,6 +124,8 @@ def alone(catalogue: Catalogue) -> Iterator[Settings]:
         }
         worker = subprocess.Popen([Path(sys.executable).parent / "tidewatch", "ingest"], env=environment)
         try:
+            # The counts begin when the catalogue has been read.
+            eventually(lambda: min(offsets_in_redis(servers.redis, [0, 1]).values()) > 0, 60)
             yield settings
         finally:
             worker.terminate()
@@ -156,6 +165,34 @@ async def test_lines_of_a_file_are_accounted_for(alone: Settings, catalogue: Cat
     assert again.duplicates + again.rejected["stale-sequence"] >= first.accepted
     assert again.complete
     assert again.alone
+
+
+@pytest.mark.servers
+def test_a_csv_file_is_sent_once_however_often(alone: Settings, tmp_path: Path):
+    """Its events lie where those of any other producer with the same key lie; again, behind a transaction's marker."""
+    line = "{},{},dti.ecommerce,add,{},2021-04-12T08:00:12+08:00\n"
+    head = "source,city,indicator,op,value,at\n"
+    cities = ("330100", "330200", "440100", "440300")
+    good = [line.format(f"csv-{i % 3}", cities[i % 4], f"{i}.25") for i in range(60)]
+    path = tmp_path / "events.csv"
+    path.write_text(head + "".join([*good[:30], line.format("csv-0", "999999", "1"), *good[30:]]))
+    with pytest.raises(ValueError, match="1 of 61 lines are bad; nothing was sent"):
+        send_csv_and_count(alone, path, 60.0, False)
+    found = send_csv_and_count(alone, path, 60.0, True)
+    assert [(bad["line"], bad["column"]) for bad in found["bad"]] == [(32, "city")]
+    assert (found["sent"], found["accepted"], found["numbered"], found["complete"]) == (60, 60, True, True)
+    begin(alone).commit_spread([(0, Record(EVENTS, "nobody", b"[]"))])
+    again = send_csv_and_count(alone, path, 60.0, True)
+    assert (again["sent"], again["accepted"], again["duplicates"], again["rejected"]) == (60, 0, 60, {})
+    assert again["alone"]
+    outbox = Outbox(alone.kafka, report_all=True)
+    sent: dict[bytes, int] = {}
+    for city in cities:
+        outbox.put_one(city.encode(), b"[]", lambda _, message: sent.update({message.key(): message.partition()}))
+    outbox.flush()
+    outbox.close()
+    rows = [Row(0, "", 0, city, b"") for city in cities]
+    assert {line.key: line.partition for line in to_send(iter(rows), 2, {}, 0, lambda: None)} == sent
 
 
 @pytest.mark.servers
