@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench | clean.  Needs Python 3.11 or newer, make and git; everything else is set up here.
+# make setup | demo | test | soak | lint | bench | clean.  Needs Python 3.11 or newer, make and git; everything else is set up here.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -16,6 +16,7 @@ STAMP := $(VENV)/.ready-$(KEY)
 help:
 	@echo "make demo    set everything up and watch a ranking move in this terminal (Ctrl-C ends it)"
 	@echo "make test    set everything up and run all tests: pure ones first, then those on a real Kafka and Redis"
+	@echo "make soak    the chaos trial at length: SEED=n KILLS=k [SETUP=a|b|c MINUTES=m RECORD=file.jsonl.gz]"
 	@echo "make lint    style, types, import layers"
 	@echo "make bench   side-by-side measurements"
 	@echo "make fuzz    mutated input and random command sequences at length (SEED=n repeats one run); make test has a short form"
@@ -42,7 +43,12 @@ demo: setup
 # Two files at a time, each process with servers of its own: most of a server test is waiting. TEST_JOBS=0: one after the other.
 test: setup
 	$(BIN)/python -m pytest -m "not servers" -n $(TEST_JOBS) --dist loadfile
-	$(BIN)/python -m pytest -m servers -n $(TEST_JOBS) --dist loadfile --durations=15
+	$(BIN)/python -m pytest -m servers -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder --durations=15
+
+# Faults by a seeded schedule over real servers while events flow, and every check after each round (tests/chaos/soak.py).
+soak: setup
+	$(BIN)/python -m tests.chaos.soak --setup $(or $(SETUP),a) --kills $(or $(KILLS),100) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RECORD),--record $(RECORD))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -32,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
 
+    # Chosen here as well, so that the processes of pytest-xdist inherit it.
+    os.environ.setdefault("TIDEWATCH_SOAK_SEED", str(random.SystemRandom().randrange(10**6)))
+
     one_system = Path(tempfile.mkdtemp(prefix="tidewatch-one-system-"))
     shutil.copy(REPOSITORY / "systems" / "dti-2023.toml", one_system)
     os.environ["TIDEWATCH_SYSTEMS"] = str(one_system)
@@ -39,10 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"hypothesis seed: {config.option.hypothesis_seed}"
+    return f"hypothesis seed: {config.option.hypothesis_seed}; soak seed: {os.environ['TIDEWATCH_SOAK_SEED']}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name != "test_soak.py")  # the longest: it starts first
     for item in items:
         if "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.servers)

@@ -23,6 +23,7 @@ from mode import Service
 from index.errors import CatalogueError, DefinitionError
 from state.errors import StateError
 from stream.errors import StreamError
+from workers.faust_kafka import PatientTransport
 from workers.faust_login import faust_credentials
 from workers.health import Health, HealthServer
 from workers.retry import PASSING
@@ -37,6 +38,7 @@ FOR_PEOPLE = (StateError, StreamError, CatalogueError, DefinitionError, OSError)
 # read again by the next owner. After that nothing is left that matters, but Faust's client waits for a broker that is
 # away for a minute and more: the process does not. Together below what supervisors grant (30 s in Kubernetes).
 FINISH_S, LEAVE_S = 12.0, 3.0
+LOOK_AGAIN_MS = 5_000
 
 
 class _WithoutKafka(BootStrategy):
@@ -46,6 +48,7 @@ class _WithoutKafka(BootStrategy):
 
 
 class _WithKafka(BootStrategy):
+    enable_kafka_producer = False  # nothing is sent through Faust
     enable_web = False
     enable_sensors = False
 
@@ -60,6 +63,9 @@ def make_app(name: str, settings: Settings, *, kafka: bool) -> faust.App:
     class App(faust.App):
         BootStrategy = _WithKafka if kafka else _WithoutKafka
 
+        def _new_transport(self) -> PatientTransport:
+            return PatientTransport(self.conf.broker_consumer, self)
+
     return App(
         f"tidewatch-{name}",
         broker=addresses,
@@ -72,6 +78,9 @@ def make_app(name: str, settings: Settings, *, kafka: bool) -> faust.App:
         topic_allow_declare=False,
         stream_wait_empty=False,
         consumer_auto_offset_reset="earliest",
+        # A broker that has just started may not know `control` yet: who leads the group then gives nobody anything, and
+        # it stays so until the client looks again, by default for five minutes.
+        consumer_metadata_max_age_ms=LOOK_AGAIN_MS,
         broker_session_timeout=settings.session_s,
         broker_heartbeat_interval=max(0.5, settings.session_s / 5),
         worker_redirect_stdouts=False,
@@ -177,7 +186,12 @@ def run_app(
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else 1
-    except FOR_PEOPLE:
-        return 1
-    return 0
+        code = ended.code if isinstance(ended.code, int) else 1
+        cause: BaseException | None = ended.__context__
+    except FOR_PEOPLE as error:
+        code, cause = 1, error
+    else:
+        return 0
+    if code and not health.failed:  # not told by `_supervised`: what is around the work failed (a port in use, say)
+        log.error("stopped", worker=health.name, reason=repr(cause), exc_info=cause)
+    return code

@@ -102,9 +102,10 @@ class Rules:
         """The system with the definition that made the revision."""
         versions = revision.definition, revision.catalogue
         if self._system is None or self._system.versions != versions:
-            assert self._catalogue.version == revision.catalogue, "the trial changes no catalogue"
+            # Later catalogues of the trial are the first one under another number.
+            catalogue = msgspec.structs.replace(self._catalogue, version=revision.catalogue)
             control = read_system(self._settings.kafka, self._name).versions[revision.definition]
-            system = AlertSystem(self._settings, self._rules, control, self._catalogue)
+            system = AlertSystem(self._settings, self._rules, control, catalogue)
             if self._system is not None:
                 system.adopt(self._system)
             self._system = system

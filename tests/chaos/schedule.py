@@ -21,6 +21,7 @@ PARTITIONS = 4
 WORKERS = {"ingest": 2, "index": 2, "alert": 1}
 BROKERS = {"a": 1, "b": 3, "c": 3}
 ROUND_S = (25.0, 45.0)
+BRIEF_S = (24.0, 30.0)
 SINGLE_S = (2.0, 4.0)  # before the one fault of a single round: events flow
 EVERY_S = 1.25  # a fault of a full round
 KILLS_EVERY_S = 1.7  # and a killed process: a worker takes two seconds of a processor to start
@@ -87,36 +88,48 @@ class Plan:
         return msgspec.json.decode(path.read_bytes(), type=Plan)
 
 
-def make_plan(
-    setup: str, seed: str, kills: int, *, lacking: frozenset[str] = frozenset(), rounds: int | None = None
-) -> Plan:
-    """Rounds until `kills` processes are killed, or so many `rounds`; every kind that is possible comes early."""
+def make_plan(setup: str, seed: str, kills: int, *, lacking: frozenset[str] = frozenset()) -> Plan:
+    """Rounds until `kills` processes are killed; every kind that is possible comes early."""
     rng = random.Random(f"{setup}/{seed}")
     kinds = possible(setup, lacking)
     deck = _Deck(kinds, rng)
     made: list[Round] = []
-    while sum(each.kills for each in made) < kills if rounds is None else len(made) < rounds:
+    while sum(each.kills for each in made) < kills:
         number = len(made) + 1
-        single = rounds is None and number % SINGLE_EVERY == 0
+        single = number % SINGLE_EVERY == 0
         feed = made[-1].feed if made and rng.random() < SAME_PLAY else _feed(rng)
-        seconds, faults = _single(setup, kinds, rng) if single else _full(setup, deck, rng)
+        seconds, faults = _single(setup, kinds, rng) if single else _full(setup, deck, rng, ROUND_S)
         made.append(Round(number, seconds, feed, faults))
     return Plan(setup, seed, sorted(lacking), made)
 
 
-class _Deck:
-    """Deals each kind once, in any order, with the usual ones in between; then by weight."""
+def brief_plan(setup: str, seed: str, rounds: int, *, lacking: frozenset[str] = frozenset()) -> Plan:
+    """So many short rounds, which hold every kind that is possible as far as they have room."""
+    rng = random.Random(f"brief/{setup}/{seed}")
+    deck = _Deck(possible(setup, lacking), rng, new_every=1)
+    made = []
+    for i in range(rounds):
+        seconds, faults = _full(setup, deck, rng, BRIEF_S)
+        made.append(Round(i + 1, seconds, _feed(rng), faults))
+    return Plan(setup, seed, sorted(lacking), made)
 
-    def __init__(self, kinds: Sequence[Kind], rng: random.Random) -> None:
-        self._kinds, self._rng = kinds, rng
+
+class _Deck:
+    """Deals each kind once, in any order, with the usual ones in between; then by weight.
+
+    `new_every`: at first, one in so many is a kind that was not dealt yet.
+    """
+
+    def __init__(self, kinds: Sequence[Kind], rng: random.Random, new_every: int = 2) -> None:
+        self._kinds, self._rng, self._new_every = kinds, rng, new_every
         self._due = rng.sample(kinds, len(kinds))
-        self._new = False
+        self._dealt = 0
 
     def deal(self, held: Sequence[str]) -> Kind | None:
         """A kind that a round which holds those may have besides; None: none fits."""
         fits = [kind for kind in self._kinds if _fits(kind, held)]
-        self._new = not self._new
-        if self._new:
+        self._dealt += 1
+        if self._dealt % self._new_every == 0:
             for kind in self._due:
                 if kind in fits:
                     self._due.remove(kind)
@@ -129,8 +142,8 @@ def _fits(kind: Kind, held: Sequence[str]) -> bool:
     return not down and held.count(kind.name) < kind.most
 
 
-def _full(setup: str, deck: _Deck, rng: random.Random) -> tuple[float, list[Fault]]:
-    seconds = rng.uniform(*ROUND_S)
+def _full(setup: str, deck: _Deck, rng: random.Random, lasts_s: tuple[float, float]) -> tuple[float, list[Fault]]:
+    seconds = rng.uniform(*lasts_s)
     faults: list[Fault] = []
     before = 0.0
     while len(faults) < seconds / EVERY_S and sum(fault.kill for fault in faults) < seconds / KILLS_EVERY_S:

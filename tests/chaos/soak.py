@@ -80,12 +80,14 @@ def play_round(world: World, plan: Round, outcome: Outcome, writer: Writer) -> N
     lines = strike_all(world, plan)
     world.heal()
     healed_at = time.monotonic()
-    found = world.check()
+    found, leaks = world.check()
     recovered_s = max(0.0, found.rested_at - healed_at)
     for line in lines:
         writer.add(line)
     kinds = [fault.kind for fault in plan.faults]
-    writer.add(record.Round(round=plan.number, faults=kinds, recovered_s=round(recovered_s, 3), **found.fields()))
+    writer.add(
+        record.Round(round=plan.number, faults=kinds, recovered_s=round(recovered_s, 3), leaks=leaks, **found.fields())
+    )
     outcome.kills += sum(line.kill for line in lines)
     outcome.faults += len(lines)
     outcome.rounds += 1

@@ -7,9 +7,12 @@ is a failure of the product (a person would have to look): it is kept in `failur
 from __future__ import annotations
 
 import random
+import re
 import signal
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +21,14 @@ from typing import Self
 
 from tests.waiting import eventually
 from workers.crew import Crew
-from workers.local.ports import free_port
+from workers.local.ports import HOST
 from workers.local.process import ChildProcess
 
 AGAIN_S = (0.1, 1.5)  # between a worker's end and its next start
 LOOK_S = 0.03
+ANSWER_S = 5.0
 PATIENCE_S = 45.0  # of a worker that is asked to end: what Kubernetes grants, and as long as it may be asleep for
+SERVES = re.compile(r"address=http://[^:]+:(\d+)/healthz")
 TAIL = 4_000  # characters of a log
 
 
@@ -36,7 +41,6 @@ class Slot:
     wanted: bool = True
     process: ChildProcess | None = None
     log: str = ""
-    port: int = 0
     starts: int = 0
     start_at: float = 0.0
     began: float = 0.0
@@ -160,21 +164,32 @@ class Supervisor:
         """Process id and HTTP port, by slot, of those that are alive."""
         with self._lock:
             return {
-                name: (slot.process.pid, slot.port)
+                name: (slot.process.pid, self._port(slot))
                 for name, slot in sorted(self._slots.items())
                 if slot.process is not None and slot.process.running()
             }
 
-    def ages(self) -> dict[str, float]:
-        """Seconds that each worker has been alive."""
-        now = time.monotonic()
-        with self._lock:
-            return {name: now - slot.began for name, slot in self._slots.items() if slot.process is not None}
+    def _port(self, slot: Slot) -> int:
+        """Where it serves HTTP, by its log; 0 while it does not."""
+        address = SERVES.search(self._crew.log(slot.log))
+        return int(address[1]) if address else 0
 
     def all_there(self) -> bool:
         """Whether every slot that is wanted has a process."""
         with self._lock:
             return all(slot.process is not None for slot in self._slots.values() if slot.wanted)
+
+    def ready(self) -> bool:
+        """Whether every worker that is wanted says on /readyz that it is at work. Errors: OSError, AssertionError."""
+        assert self.all_there()
+        for name, (_, port) in self.processes().items():
+            assert port, f"{name} does not serve HTTP yet"
+            try:
+                with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=ANSWER_S):
+                    pass
+            except urllib.error.HTTPError as refusal:
+                raise AssertionError(f"{name}: {refusal.read()!r}") from None
+        return True
 
     def check(self) -> None:
         """Assert that nobody has ended with an exit code of its own."""
@@ -204,8 +219,8 @@ class Supervisor:
             slot.start_at = now + slot.random.uniform(*AGAIN_S)
         if slot.process is None and slot.wanted and now >= slot.start_at:
             slot.starts += 1
-            slot.log, slot.port, slot.began = f"{role}-{slot.name.partition('/')[2]}.{slot.starts}", free_port(), now
-            slot.process = self._crew.start(slot.log, role, env={"TIDEWATCH_HTTP_PORT": str(slot.port), **slot.env})
+            slot.log, slot.began = f"{role}-{slot.name.partition('/')[2]}.{slot.starts}", now
+            slot.process = self._crew.start(slot.log, role, env={"TIDEWATCH_HTTP_PORT": "0", **slot.env})
 
     def _judge(self, slot: Slot, role: str) -> None:
         assert slot.process is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.kinds import DOWN, DOWN_MOST, KINDS, possible
-from tests.chaos.schedule import Plan, make_plan
+from tests.chaos.schedule import Plan, brief_plan, make_plan
 from tests.chaos.setups import NAMES
 
 
@@ -53,3 +53,11 @@ def test_what_the_machine_lacks_is_left_out_by_name(setup: str, seed: str) -> No
     plan = make_plan(setup, seed, 300, lacking=frozenset({"cc"}))
     assert plan.lacking == ["cc"]
     assert not any(fault.kind.startswith("clock") for each in plan.rounds for fault in each.faults)
+
+
+def test_a_brief_plan_holds_every_kind_of_the_first_set_up(seed: str) -> None:
+    plan = brief_plan("a", seed, 3)
+    faults = [fault for each in plan.rounds for fault in each.faults]
+    assert len(faults) >= 30
+    assert {fault.kind for fault in faults} == {kind.name for kind in possible("a")}
+    assert plan == brief_plan("a", seed, 3)

@@ -13,20 +13,20 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 from index.catalogue import Catalogue
 from tests.chaos.checks import ALERT_RULES, Checker, Found
 from tests.chaos.clock import compile_clock
+from tests.chaos.leaks import Leaks
 from tests.chaos.reel import Reel
 from tests.chaos.schedule import PARTITIONS, WORKERS, FeedPlan
 from tests.chaos.setups import make_setup
 from tests.chaos.supervisor import Supervisor
-from tests.waiting import eventually
+from tests.waiting import NotInTimeError, eventually
 from tests.workers.faults import SESSION_S, Feed
 from workers.prepare import prepare_topics
 from workers.settings import REPOSITORY, Settings
@@ -45,6 +45,7 @@ class World:
         self.folder, self.began = folder, time.monotonic()
         self.setup = make_setup(setup, folder / "servers", self.note)
         self.system, self.partitions = SYSTEM, PARTITIONS
+        (folder / "temporary").mkdir(exist_ok=True)
         systems = folder / "systems"
         systems.mkdir(exist_ok=True)
         shutil.copy(REPOSITORY / "systems" / f"{SYSTEM}.toml", systems)
@@ -64,12 +65,14 @@ class World:
             "TIDEWATCH_SYSTEMS": str(systems),
             "TIDEWATCH_ALERTS": str(ALERT_RULES),
             "TIDEWATCH_ROBUSTNESS": "off",
+            "TMPDIR": str(folder / "temporary"),
         }
         self.workers = Supervisor(folder / "workers", self.setup.kafka, self.setup.redis, env, seed, self.note)
         self._reel = Reel(self.catalogue, SYSTEM)
         self.feeds: list[Feed] = []
         self.broker_down, self.redis_down = threading.Lock(), threading.Lock()  # one at a time below what they need
         self._checker: Checker | None = None
+        self._leaks = Leaks(mark=f"TIDEWATCH_KAFKA={self.setup.kafka}", temporary=folder / "temporary")
 
     def __enter__(self) -> Self:
         """Start all; returns when the first revision is published."""
@@ -113,10 +116,6 @@ class World:
         """The library that puts a worker's wall clock off."""
         return compile_clock(self.folder)
 
-    def processes(self) -> dict[str, tuple[int, int]]:
-        """Process id and HTTP port of the workers alive, by slot (`ingest/0`)."""
-        return self.workers.processes()
-
     def now(self) -> float:
         """Seconds since the world began."""
         return time.monotonic() - self.began
@@ -156,9 +155,22 @@ class World:
             self.workers.want(role, count)
         eventually(self.workers.all_there, BEGIN_S, self.workers.logs)
 
-    def check(self, alive: Callable[[], None] | None = None) -> Found:
-        """Pause the feed, wait for rest, and hold everything against everything; raises nothing for what it finds."""
+    def check(self) -> tuple[Found, dict[str, Any]]:
+        """Pause the feed, wait for rest, and hold everything against everything; raises nothing for what it finds.
+
+        Returns what was found (what leaks among its failures), and what each worker keeps, for the record.
+        """
         self.pause()
-        return self.checker.check(
-            sent=self.sent(), expected=self.expected(), alive=alive or self.workers.check, still_s=STILL_S
+        found = self.checker.check(
+            sent=self.sent(), expected=self.expected(), alive=self.workers.check, still_s=STILL_S
         )
+        try:
+            eventually(self.workers.ready, STILL_S, self.workers.logs)
+        except NotInTimeError as error:
+            found.failures.append(str(error))
+            return found, {}
+        at_work = self.workers.processes()
+        pids, ports = ({name: each[i] for name, each in at_work.items()} for i in (0, 1))
+        kept = self._leaks.measure(pids, ports=ports, cells=found.cells)
+        found.failures += kept.failures
+        return found, kept.fields()

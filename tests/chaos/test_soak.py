@@ -1,0 +1,35 @@
+"""The short soak: every kind of fault at least once, more than thirty in all, over real servers while events flow.
+
+A new seed each time; it stands in pytest's header, and TIDEWATCH_SOAK_SEED=N repeats it. The long one is `make soak`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.clock import lacking
+from tests.chaos.kinds import possible
+from tests.chaos.schedule import Plan, brief_plan
+from tests.chaos.soak import Outcome, keep, run
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
+
+
+def soaked(plan: Plan, folder: Path) -> Outcome:
+    """Play a plan; where something does not hold, its round is printed, to be played again."""
+    outcome = run(plan, folder / "soak", folder / "record.jsonl.gz", what="short")
+    if outcome.failure is not None:
+        print(keep(plan, outcome, folder / "plan").read_text())
+    assert outcome.failure is None, f"set-up {plan.setup}, seed {plan.seed}: {outcome.failure}"
+    return outcome
+
+
+def test_one_broker_one_redis(tmp_path: Path) -> None:
+    """Set-up a: all that it knows."""
+    without = lacking()
+    outcome = soaked(brief_plan("a", os.environ["TIDEWATCH_SOAK_SEED"], 3, lacking=without), tmp_path)
+    assert outcome.faults >= 30
+    assert outcome.kinds == {kind.name for kind in possible("a", without)}
