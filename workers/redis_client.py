@@ -16,9 +16,11 @@ import redis.asyncio.sentinel
 import redis.cluster
 import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import MasterNotFoundError as AsyncMasterNotFoundError
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
 
 from workers.masked import masked
 
@@ -46,6 +48,30 @@ class _BlockingPrimary(redis.Redis):
         pool: Any = self.connection_pool
         for sentinel in pool.sentinel_manager.sentinels:
             sentinel.close()
+
+
+class _Asking(redis.asyncio.sentinel.Sentinel):
+    """Says in a line what redis-py says with all of its clients' options."""
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            return await super().discover_master(service_name)  # type: ignore[no-any-return]
+        except AsyncMasterNotFoundError:
+            raise _nobody(self.sentinels, service_name) from None
+
+
+class _BlockingAsking(redis.sentinel.Sentinel):
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            return super().discover_master(service_name)  # type: ignore[no-any-return, no-untyped-call]
+        except MasterNotFoundError:
+            raise _nobody(self.sentinels, service_name) from None
+
+
+def _nobody(sentinels: list[Any], name: str) -> MasterNotFoundError:
+    asked = [sentinel.connection_pool.connection_kwargs for sentinel in sentinels]
+    places = ", ".join(f"{each['host']}:{each['port']}" for each in asked)
+    return MasterNotFoundError(f"none of the Sentinels {places} answers and names a primary {name!r} that is up")
 
 
 def make_redis(url: str) -> redis.asyncio.Redis:
@@ -86,7 +112,7 @@ def _asyncio(url: str, common: dict[str, Any]) -> Any:
         return redis.asyncio.RedisCluster.from_url(first, startup_nodes=nodes, retry=never, **common)
     if _scheme(url).endswith("+sentinel"):
         found = _sentinels(url)
-        asked: Any = redis.asyncio.sentinel.Sentinel(found.places, sentinel_kwargs=found.asking | {"retry": never})
+        asked: Any = _Asking(found.places, sentinel_kwargs=found.asking | {"retry": never})
         return asked.master_for(found.master, redis_class=_Primary, retry=never, **found.primary, **common)
     return redis.asyncio.Redis.from_url(url, retry=never, **common)
 
@@ -101,7 +127,7 @@ def _blocking(url: str, common: dict[str, Any]) -> Any:
         )
     if _scheme(url).endswith("+sentinel"):
         found = _sentinels(url)
-        asked: Any = redis.sentinel.Sentinel(found.places, sentinel_kwargs=found.asking | {"retry": never})  # type: ignore[no-untyped-call]
+        asked: Any = _BlockingAsking(found.places, sentinel_kwargs=found.asking | {"retry": never})  # type: ignore[no-untyped-call]
         return asked.master_for(found.master, redis_class=_BlockingPrimary, retry=never, **found.primary, **common)
     return redis.Redis.from_url(url, retry=never, **common)
 
