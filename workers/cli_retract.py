@@ -15,6 +15,7 @@ def retract(
     indicator: Annotated[str | None, typer.Option(help="only of this one")] = None,
     begin: Annotated[str | None, typer.Option("--from", help="event time (`at`): a date, or RFC 3339")] = None,
     end: Annotated[str | None, typer.Option("--to", help="event time, not included")] = None,
+    effect: Annotated[str | None, typer.Option(help="show too what it would publish of this system")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be sent, send nothing")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", help="cells to print; 0: all (with --json always all)")] = 40,
@@ -25,6 +26,7 @@ def retract(
     Taken back is what was accepted, once each, and stands in the log when the command begins. Run it again and nothing
     is left to do. Exit code 1 where something cannot be taken back by any event.
     """
+    from workers.retraction.effect import effect_on, render_effect
     from workers.retraction.send import Asked, commit, read_and_plan
     from workers.retraction.send import begin as take_turn
     from workers.retraction.show import as_json, nothing, render
@@ -35,8 +37,11 @@ def retract(
         turn = None if dry_run else take_turn(settings)
         found = read_and_plan(settings, Asked(source, indicator, begin, end), note)
         plan = found.plan
+        published = effect_on(settings, effect, plan.cells) if effect is not None and plan.messages else None
         if not json:
             render(found, console, limit)
+            if published is not None:
+                render_effect(published, console, limit)
         send = bool(plan.messages) and turn is not None
         if send and not yes:
             if json:
@@ -46,7 +51,7 @@ def retract(
             commit(turn, plan)
             note(f"{plan.compensating:,} events sent in one transaction; the workers take them up as any others")
         if json:
-            emit(as_json(found, send))
+            emit(as_json(found, send) | ({} if published is None else {"effect": published}))
             if not plan.rows:
                 note(nothing(found))
         stays = any(row.outcome not in ("done", "zero") for row in plan.rows)

@@ -68,7 +68,7 @@ def board_now(settings: Settings, system: str, texts: Callable[[str], list[str]]
     """
     control = version_of(known_system(settings, system), system, None)
     chosen = texts(control.definition)
-    hub = asyncio.run(_loaded(settings))
+    hub = asyncio.run(load_cells(settings))
     cut, boards = hub.cut(), []
     for text in chosen:
         board = Board(Definition.parse(text, hub.catalogue, f"{system} version {control.version}"), hub.catalogue)
@@ -80,8 +80,8 @@ def board_now(settings: Settings, system: str, texts: Callable[[str], list[str]]
     return Now(control, hub.catalogue, boards, cut, revision)
 
 
-async def _loaded(settings: Settings) -> Hub:
-    """All cells, once."""
+async def load_cells(settings: Settings) -> Hub:
+    """All cells, once, in a hub that follows nothing. Errors: UnreachableError, those of state that cannot be read."""
     partitions = partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)
     redis, health = make_redis(settings.redis), Health("command")
     try:

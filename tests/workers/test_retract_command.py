@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from stream.errors import OvertakenError
 from stream.tail import high_watermarks
@@ -13,7 +15,7 @@ from stream.topics import EVENTS
 from tests.workers.desk import PARTITIONS, event
 from tests.workers.small import SYSTEM, Small
 from workers.retraction.send import Asked, begin, commit, read_and_plan
-from workers.verify import verify
+from workers.verify import VerifyError, verify
 
 pytestmark = pytest.mark.servers
 
@@ -60,7 +62,12 @@ def test_shown_sent_and_as_before(small: Small):
     assert spoilt != right
     before, counts = ends(small), small.counts()
 
-    shown = small.object("retract", "--source", "wrong", "--dry-run")
+    shown = small.object("retract", "--source", "wrong", "--dry-run", "--effect", SYSTEM)
+    would = {f"{SYSTEM}/{each['entity']}/{each['period']}": each for each in shown["effect"]["values"]}
+    assert would.keys() == {key for key in right if right[key]["value"] != spoilt[key]["value"]}
+    for key, each in would.items():
+        assert (each["now"], each["after"]) == (spoilt[key]["value"], right[key]["value"])
+    assert shown["effect"]["ranks"]
     assert (shown["events"], shown["compensating"], shown["sent"], shown["zero"], shown["stuck"]) == (5, 5, 0, 2, 0)
     assert shown["periods"] == ["2021-02", "2021-03", "2021-05", "2021-08", "2021Q1"]
     february = next(row for row in shown["rows"] if row["period"] == "2021-02")
@@ -146,3 +153,20 @@ def test_what_is_asked_wrongly(small: Small, options: list[str], said: str):
         read_and_plan(
             small.settings, Asked("wrong", asked.get("--indicator"), asked.get("--from"), asked.get("--to")), str
         )
+
+
+def test_last_a_log_that_does_not_reach_back(small: Small):
+    """Nothing is decided on a part of it, and nothing is reported falsely; what is published goes on."""
+    gone = small.sent[0] - 1
+    admin = AdminClient({"bootstrap.servers": small.servers.kafka})
+    for future in admin.delete_records([TopicPartition(EVENTS, 0, gone)]).values():
+        future.result()
+    for look in (
+        lambda: verify(small.servers.kafka, small.servers.redis, SYSTEM),
+        lambda: read_and_plan(small.settings, Asked("wrong", None, None, None), str),
+    ):
+        with pytest.raises(VerifyError, match=f"{EVENTS}/0 begins at offset {gone}: what came before is lost"):
+            look()
+    before = small.revisions()[-1].revision
+    small.flow("330100", "2021-08-02", 1, 1, 1, 1)
+    assert small.settled() > before

@@ -7,6 +7,7 @@
     plan        the compensating events, numbered, packed, and each judged as the workers will judge it
     send        read, plan and commit as one turn and one transaction
     show        the plan for people and for machines
+    effect      what would be published, on a board of the command's own
 
 Nothing is remembered but the log: what is to be done is the difference between what counts now and what would count
 without the selection, with all earlier compensations as a part of it. So a second run finds nothing, a run that died

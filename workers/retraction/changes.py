@@ -197,3 +197,16 @@ def text_of(change: Change, seq: int) -> bytes:
     value = format(Decimal(change.value).scaleb(-row.decimals), "f")
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     return text.replace('"value":null', f'"value":{value}', 1).encode()
+
+
+def cells_left(change: Change, accepted: Accepted) -> list[list[str]]:
+    """The rows of Redis that it leaves behind, once it is in `accepted`: key, field, value."""
+    row = change.row
+    key, field = f"cells:{row.period}:{row.city}", f"{row.indicator}/{row.industry}"
+    if not row.flow:
+        return [[key, field, f"{change.value} {change.at_us} {change.seq} {change.source}"]]
+    left = [[key, field, str(accepted.cell_sums[change.cell])]]
+    if change.day >= 0:
+        _, month, city, indicator, date = accepted.days[change.day]
+        left.append([f"days:{month}:{city}", f"{indicator}@{date}", str(accepted.day_sums[change.day])])
+    return left

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from workers.retraction.changes import DONE, STUCK, ZERO, Change, Row, changes_of, in_bounds, text_of
+from workers.retraction.changes import DONE, STUCK, ZERO, Change, Row, cells_left, changes_of, in_bounds, text_of
 from workers.retraction.ledger import Ledger
 from workers.verify.accept import Judge
 from workers.verify.errors import VerifyError
@@ -36,13 +36,14 @@ class Message(NamedTuple):
 @dataclass
 class Plan:
     """`compensating`: how many events `messages` hold, in the order of sending; `events`: how many of the source's own
-    are selected in the rows.
+    are selected in the rows; `cells`: partition -> the rows that it leaves, as the feed has them (absolute).
     """
 
     messages: list[Message] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     compensating: int = 0
     events: int = 0
+    cells: dict[int, list[list[str]]] = field(default_factory=dict)
 
     def of(self, *outcomes: str) -> list[Row]:
         """The rows that end so."""
@@ -66,6 +67,8 @@ def make_plan(ledger: Ledger, judges: Mapping[int, Judge], now_ms: int) -> Plan:
     for (partition, city), group in groupby([*sets, *flows], lambda change: (change.partition, change.row.city)):
         planner.pack(partition, city, list(group))
     plan = planner.plan
+    for change in [*sets, *flows]:
+        plan.cells.setdefault(change.partition, []).extend(cells_left(change, ledger.accepted))
     plan.rows = sorted(rows, key=lambda row: (row.city, row.indicator, row.industry, row.period))
     plan.events = sum(row.events for row in rows)
     return plan
