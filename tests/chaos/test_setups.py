@@ -1,4 +1,7 @@
-"""Each set-up starts, events flow through real workers, servers die and others take over, and verify finds nothing."""
+"""Set-ups b and c start, events flow through real workers, servers die, others take over, and verify finds nothing.
+
+Set-up a is what the short soak runs on (tests/chaos/test_soak.py).
+"""
 
 from __future__ import annotations
 
@@ -117,25 +120,6 @@ def tried(name: str, folder: Path, faults: Callable[[Setup, Flow], None]) -> Non
         except BaseException:
             print(flow.logs())
             raise
-
-
-def test_one_of_each(tmp_path: Path) -> None:
-    def faults(setup: Setup, flow: Flow) -> None:
-        copy = setup.copy_redis(0)
-        setup.kafka_proxies[0].slow(0.05)
-        setup.redis_proxies[0].slow(0.02)
-        flow.flows()
-        for proxy in (*setup.kafka_proxies, *setup.redis_proxies):
-            proxy.drop_mid_response(3)
-            eventually(lambda proxy=proxy: not proxy.drops_left(), STILL_S)
-        setup.redis_proxies[0].cut(pid=flow.crew.workers["ingest-1"].pid)
-        setup.restore_redis(0, copy)
-        setup.heal()
-        flow.flows()
-        setup.fill_disk(0)
-        eventually(lambda: not setup.brokers[0].running(), STILL_S)
-
-    tried("a", tmp_path, faults)
 
 
 def test_replicated_with_sentinels(tmp_path: Path) -> None:
