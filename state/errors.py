@@ -4,8 +4,9 @@ StateError
 ├── OwnershipLost        stop writing this partition with this token
 │   ├── FencedError      another token is stored: acquire again if Kafka still assigns the partition, else stop
 │   └── RewoundError     the stored offset is not ours (Redis went back in time): acquire again and reread
+│       └── DowngradedError  it went back behind an upgrade of its schema: the same
 ├── FeedGapError         the change feed no longer continues what was applied: load the partition again
-├── SchemaError          the state was written by a newer version: stop, a person upgrades this worker
+├── SchemaError          the state has a version that this worker does not know: stop, a person upgrades this worker
 └── CorruptStateError    a stored value cannot be read: stop, a person looks (`tidewatch verify` names the cell)
 """
 
@@ -46,6 +47,17 @@ class RewoundError(OwnershipLost):
         self.stored = stored
 
 
+class DowngradedError(RewoundError):
+    """Redis holds the state of an older schema version than the one this owner has written: nothing was written."""
+
+    def __init__(self, partition: int, offset: int, stored: str) -> None:
+        super().__init__(partition, offset, offset)
+        self.args = (
+            f"partition {partition}: Redis holds schema version {stored} again, it went back behind the upgrade; "
+            "taking the partition over again, which repeats it",
+        )
+
+
 class FeedGapError(StateError):
     """The next feed entry does not follow what was applied: entries between were trimmed, or the state was replaced."""
 
@@ -61,9 +73,11 @@ class SchemaError(StateError):
     """The stored state has a schema version that this worker does not know."""
 
     def __init__(self, partition: int, stored: str, known: int) -> None:
+        older = stored.isdecimal() and int(stored) < known
+        do = "run the version in between first: it brings the state up" if older else "upgrade the worker"
         super().__init__(
             f"partition {partition}: Redis holds schema version {stored}, this worker knows {known}; "
-            "upgrade the worker (nothing was written)"
+            f"{do} (nothing was written; docs/runbook.md, Upgrading)"
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from state import migrate
 from state.errors import FeedGapError
 from state.keys import META, Offset, Partition, key
 from state.load import load
@@ -48,6 +49,7 @@ _counts = msgspec.json.Decoder(dict[str, int])
 
 
 def _entry(partition: Partition, entry_id: str, fields: dict[str, str]) -> Entry:
+    version = migrate.version_of(partition, fields.get("schema"))
     return Entry(
         partition=partition,
         start=Offset(int(fields["from"])),
@@ -55,7 +57,7 @@ def _entry(partition: Partition, entry_id: str, fields: dict[str, str]) -> Entry
         watermark_us=int(fields["watermark"]) if fields["watermark"] else None,
         catalogue_version=int(fields["catalogue"]) if fields["catalogue"] else None,
         counts=_counts.decode(fields["counts"]),
-        rows=_rows.decode(fields["rows"]),
+        rows=migrate.upgraded_rows(version, _rows.decode(fields["rows"])),
         lineage=fields.get("lineage"),
     )
 
@@ -81,7 +83,7 @@ class FeedReader:
         """Entries behind the applied offsets, at most `ENTRIES` a partition, waiting up to `block_ms` for the first.
 
         Whoever applies an entry moves `applied` to its end. Errors: FeedGapError (that partition must be loaded;
-        entries of others come again with the next read), redis-py's errors.
+        entries of others come again with the next read), SchemaError, redis-py's errors.
         """
         entries: list[Entry] = []
         for partition, raw in await self._streams.read(self.applied, ENTRIES, block_ms):

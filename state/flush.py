@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from redis.asyncio import Redis
 
 from state import scripts
-from state.errors import FencedError, RewoundError, SchemaError
+from state.errors import DowngradedError, FencedError, RewoundError, SchemaError
 from state.keys import META, SCHEMA, Offset, Partition, Token, key
 
 # What the feed of a partition may hold: some seconds of full load. A reader that falls behind loads the partition anew.
@@ -64,6 +64,8 @@ async def flush(
         raise FencedError(partition, stored)
     if outcome == "schema":
         raise SchemaError(partition, stored, SCHEMA)
+    if outcome == "older":
+        raise DowngradedError(partition, batch.start, stored)
     if int(stored) == batch.end:
         return
     raise RewoundError(partition, batch.start, int(stored))

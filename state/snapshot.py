@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from state import migrate
 from state.errors import CorruptStateError, SchemaError
 from state.keys import SCHEMA, Offset, Partition, key
 
@@ -16,7 +17,8 @@ class Snapshot:
 
     `rows`: row key -> [field, value, field, value, ...]. `watermark_us` is None before the first accepted event;
     `catalogue` is None before the first catalogue record was flushed. `lineage` names the rebuild or restore that wrote
-    this state in place of another (`state.replace`), None if there was none.
+    this state in place of another (`state.replace`), None if there was none; `schema` is the version that is stored,
+    the rest is as our version has it.
     """
 
     partition: Partition
@@ -28,6 +30,7 @@ class Snapshot:
     counts: dict[str, int]
     rows: dict[str, list[str]]
     lineage: str | None = None
+    schema: int = SCHEMA
 
     def changed_rows(self) -> Iterator[list[str]]:
         """The rows in the form of a feed entry: [row, field, value, field, value, ...]."""
@@ -42,16 +45,16 @@ def _pairs(flat: list[Any]) -> dict[str, str]:
 def parse(partition: Partition, reply: list[Any]) -> Snapshot:
     """Snapshot from the scripts' reply `['ok', [meta, catalogue, seq, counts, rows]]`.
 
-    Errors: SchemaError where the state is newer than this code; CorruptStateError where it cannot be read.
+    An older one comes as our version has it. Errors: SchemaError where its version is not known; CorruptStateError
+    where it cannot be read.
     """
     if reply[0] == "schema":
         raise SchemaError(partition, str(reply[1]), SCHEMA)
     meta_flat, catalogue, seq, counts, rows = reply[1]
     meta = _pairs(meta_flat)
-    if int(meta.get("schema", SCHEMA)) > SCHEMA:
-        raise SchemaError(partition, meta["schema"], SCHEMA)
+    version = migrate.version_of(partition, meta.get("schema")) if meta else SCHEMA
     try:
-        return Snapshot(
+        snapshot = Snapshot(
             partition=partition,
             offset=Offset(int(meta.get("offset", 0))),
             watermark_us=int(meta["watermark"]) if "watermark" in meta else None,
@@ -61,6 +64,8 @@ def parse(partition: Partition, reply: list[Any]) -> Snapshot:
             counts={name: int(n) for name, n in _pairs(counts).items()},
             rows=dict(zip(rows[::2], rows[1::2], strict=True)),
             lineage=meta.get("lineage"),
+            schema=version,
         )
     except ValueError as error:
         raise CorruptStateError(key(partition, "meta"), f"{meta!r} ({error})") from None
+    return migrate.upgraded(snapshot)

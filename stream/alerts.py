@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaException, Producer
 
 from stream.errors import UnreachableError
-from stream.messages import AlertMessage, AlertPosition, AlertSilence, decode_message, encode
+from stream.messages import AlertMessage, AlertPosition, AlertSilence, decode_message, encode, read_message
 from stream.publisher import Record
 from stream.tail import high_watermarks, read_to
 from stream.topics import ALERTS, SYSTEM_PARTITIONS, client_options
@@ -44,9 +44,12 @@ class Held:
     alerts: dict[Key, Standing] = field(default_factory=dict)
     silences: dict[str, AlertSilence] = field(default_factory=dict)
     end: int = 0  # past what was read, of the last partition
+    refused: list[str] = field(default_factory=list)  # records that are none of ours, in words
 
     def take(self, key: str, value: bytes | None, written_ms: int) -> None:
-        """Apply one record. Errors: MessageError."""
+        """Apply one record; one that is none of ours changes nothing. Errors: NewerMessageError; MessageError for a
+        position that cannot be read.
+        """
         first, _, rest = key.partition("/")
         if key == POSITION:
             self.offsets = None if value is None else decode_message(AlertPosition, value, f"{ALERTS} {key}").offsets
@@ -61,14 +64,17 @@ class Held:
             if value is None:
                 self.silences.pop(rest, None)
             else:
-                self.silences[rest] = decode_message(AlertSilence, value, f"{ALERTS} {key}")
+                silence = read_message(AlertSilence, value, f"{ALERTS} {key}", self.refused.append)
+                if silence is not None:
+                    self.silences[rest] = silence
         else:
             subject, _, system = rest.rpartition("/")
             if value is None:
                 self.alerts.pop((system, first, subject), None)
             else:
-                alert = decode_message(AlertMessage, value, f"{ALERTS} {key}")
-                self.alerts[system, first, subject] = Standing(alert, written_ms)
+                alert = read_message(AlertMessage, value, f"{ALERTS} {key}", self.refused.append)
+                if alert is not None:
+                    self.alerts[system, first, subject] = Standing(alert, written_ms)
 
 
 def read_alerts(address: str, partitions: list[int] | None = None, options: Mapping[str, object] | None = None) -> Held:
@@ -79,7 +85,7 @@ def read_alerts(address: str, partitions: list[int] | None = None, options: Mapp
     for message in read_to(address, ends, options):
         key, value = message.key(), message.value()
         if isinstance(key, bytes):
-            out.take(key.decode(), value if isinstance(value, bytes) else None, message.timestamp()[1])
+            out.take(key.decode(errors="replace"), value if isinstance(value, bytes) else None, message.timestamp()[1])
     return out
 
 

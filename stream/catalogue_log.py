@@ -13,8 +13,9 @@ from confluent_kafka import KafkaException, Producer
 
 from index.catalogue import Catalogue
 from index.errors import CatalogueError
-from stream.errors import UnreachableError
+from stream.errors import NewerMessageError, UnreachableError
 from stream.exact import is_json
+from stream.messages import SCHEMA, version_named
 from stream.tail import high_watermarks, read_to
 from stream.topics import EVENT_BYTES, EVENTS, client_options
 
@@ -24,6 +25,7 @@ _START = b'{"catalogue":'
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     catalogue: msgspec.Raw
+    schema: int = SCHEMA
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -48,12 +50,18 @@ def is_catalogue(key: object, value: bytes | None) -> bool:
 
 
 def catalogue_of(value: bytes) -> Catalogue | None:
-    """The catalogue in a record's value; None where it holds no valid one: a message like any other then."""
+    """The catalogue in a record's value; None where it holds no valid one: a message like any other then.
+
+    Errors: NewerMessageError: written by a newer version, so whether it is one cannot be said; to stop.
+    """
     # msgspec skips what stands in an unknown place without a look at its bytes, and Python's stack bounds its nesting.
     if not is_json(value):
         return None
+    if (version_named(value) or 0) > SCHEMA:
+        raise NewerMessageError(f"{EVENTS}, a record with the key `catalogue`", version_named(value) or 0, SCHEMA)
     try:
-        return parsed_catalogue(bytes(_envelope.decode(value).catalogue))
+        envelope = _envelope.decode(value)
+        return parsed_catalogue(bytes(envelope.catalogue)) if envelope.schema == SCHEMA else None
     except (ValueError, CatalogueError, msgspec.MsgspecError):
         return None
 

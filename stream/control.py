@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaException, Producer
 
 from stream.errors import OvertakenError, UnreachableError
-from stream.messages import ControlActive, ControlVersion, decode_message, encode
+from stream.messages import ControlActive, ControlVersion, encode, read_message
 from stream.publisher import Record
 from stream.tail import high_watermarks, read_to
 from stream.topics import CONTROL, client_options, partition_of
@@ -21,6 +21,7 @@ class SystemControl:
 
     versions: dict[int, ControlVersion] = field(default_factory=dict)
     active: ControlActive | None = None
+    refused: list[str] = field(default_factory=list)  # records under its keys that are none of ours, in words
 
     def in_force(self) -> ControlVersion | None:
         """The active version's definition, if both are known."""
@@ -30,20 +31,31 @@ class SystemControl:
 def read_control(
     address: str, partitions: list[int], options: Mapping[str, object] | None = None
 ) -> dict[str, SystemControl]:
-    """Every system whose partition is in `partitions`, by name. Blocking. Errors: UnreachableError, MessageError."""
+    """Every system whose partition is in `partitions`, by name. Blocking. What is none of ours is `refused` and changes
+    nothing. Errors: UnreachableError, NewerMessageError.
+    """
     ends = high_watermarks(address, [(CONTROL, p) for p in partitions], options)
     out: dict[str, SystemControl] = {}
     for message in read_to(address, ends, options):
         key, value = message.key(), message.value()
         if not isinstance(key, bytes) or not isinstance(value, bytes):
             continue
-        system, _, name = key.decode().rpartition("/")
-        control = out.setdefault(system, SystemControl())
+        text = key.decode(errors="replace")
+        system, _, name = text.rpartition("/")
+        control, where = out.setdefault(system, SystemControl()), f"{CONTROL} {text}"
+        found: ControlActive | ControlVersion | None
         if name == "active":
-            control.active = decode_message(ControlActive, value, f"{CONTROL} {key.decode()}")
+            found = read_message(ControlActive, value, where, control.refused.append)
         else:
-            version = decode_message(ControlVersion, value, f"{CONTROL} {key.decode()}")
-            control.versions[version.version] = version
+            found = read_message(ControlVersion, value, where, control.refused.append)
+        if found is None:
+            continue
+        if found.system != system or name not in ("active", str(found.version)):
+            control.refused.append(f"{where}: speaks of {found.system}/{found.version}, which is not its key")
+        elif isinstance(found, ControlActive):
+            control.active = found
+        else:
+            control.versions[found.version] = found
     return out
 
 

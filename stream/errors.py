@@ -6,7 +6,8 @@ StreamError
 ├── BackwardsError       a revision would take back what the last one included: reconcile, which waits for the cells
 ├── OvertakenError       somebody else did the same at the same time: look what stands now, and decide anew
 ├── RetentionError       the log no longer holds an offset that is needed: stop, a person decides
-└── MessageError         a message of ours cannot be read (newer schema, foreign writer): stop, a person looks
+└── MessageError         a message of ours cannot be read (a foreign writer): named and passed over, or a person looks
+    └── NewerMessageError  its schema version is not one that this code reads: stop, a person upgrades this worker
 """
 
 from __future__ import annotations
@@ -64,4 +65,16 @@ class RetentionError(StreamError):
 
 
 class MessageError(StreamError):
-    """A message on a topic of ours has a form or schema version that this code does not know."""
+    """A message on a topic of ours has a form that this code does not know."""
+
+
+class NewerMessageError(MessageError):
+    """A message of ours has a schema version that this code does not read."""
+
+    def __init__(self, where: str, version: int, known: int) -> None:
+        do = (
+            "upgrade the worker"
+            if version > known
+            else "this build no longer reads it: an older one must write it anew"
+        )
+        super().__init__(f"{where}: schema {version}, this worker knows {known}; {do} (docs/runbook.md, Upgrading)")

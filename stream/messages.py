@@ -1,16 +1,17 @@
 """Every message that we write, as it stands on its topic (docs/formats.md section 6). JSON; `schema` in each.
 
 Fields are in the order of the documentation. A reader refuses a newer schema by name and ignores keys that it does
-not know.
+not know; so a key may be added within a version, and whatever old readers would misread raises it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
-from stream.errors import MessageError
+from stream.errors import MessageError, NewerMessageError
 
 SCHEMA = 1
 
@@ -266,12 +267,59 @@ _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
 }
 
 
+class _Versioned(msgspec.Struct, gc=False):
+    schema: int = 1
+
+
+_versioned = msgspec.json.Decoder(_Versioned)
+# How messages of older versions are read: (kind, version) -> what makes of their bytes a message of ours. A version
+# that is not here is refused by name. Empty as long as there is only the first.
+OLDER: dict[tuple[type[Any], int], Callable[[bytes], Any]] = {}
+
+
 def decode_message(kind: type[M], value: bytes, where: str) -> M:
-    """One message of `kind`; `where` names topic and key for the error. Errors: MessageError."""
+    """One message of `kind`; `where` names topic and key for the error. No `schema` stands for 1; keys that are not
+    known are ignored. Errors: NewerMessageError (a version that is not read: stop), MessageError (not a `kind`).
+    """
     try:
         message: M = _decoders[kind].decode(value)
-    except msgspec.MsgspecError as error:
-        raise MessageError(f"{where}: not a {kind.__name__} ({error})") from None
-    if message.schema > SCHEMA:
-        raise MessageError(f"{where}: schema {message.schema}, this worker knows {SCHEMA}; upgrade the worker")
-    return message
+        version: int | None = message.schema
+        problem = ""
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        # A newer one need not have the form that we know: its version is looked for by itself.
+        version, problem = version_named(value), str(error)
+    if version == SCHEMA and not problem:
+        return message
+    if version is None or version == SCHEMA:
+        raise MessageError(f"{where}: not a {kind.__name__} ({problem})")
+    reader = OLDER.get((kind, version))
+    if reader is None:
+        raise NewerMessageError(where, version, SCHEMA)
+    try:
+        older: M = reader(value)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise MessageError(f"{where}: not a {kind.__name__} of schema {version} ({error})") from None
+    return older
+
+
+def read_message(kind: type[M], value: bytes, where: str, note: Callable[[str], object]) -> M | None:
+    """The same; None for what is no `kind`, and `note` hears why: a foreign record stops nobody.
+
+    Errors: NewerMessageError.
+    """
+    try:
+        return decode_message(kind, value, where)
+    except NewerMessageError:
+        raise
+    except MessageError as error:
+        note(str(error))
+        return None
+
+
+def version_named(value: bytes) -> int | None:
+    """The version that a message names; None where it is no JSON object, or names none that is one."""
+    try:
+        version = _versioned.decode(value).schema
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return version if version >= 1 else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from stream.messages import IndexUpdate, RankingTable, Revision, decode_message
+from stream.errors import MessageError
+from stream.messages import IndexUpdate, RankingTable, Revision, decode_message, read_message
 from stream.tail import high_watermarks, read_to
 from stream.topics import RANKINGS, REVISIONS, UPDATES, partition_of
 
@@ -21,6 +22,7 @@ class Published:
     revision: Revision | None = None
     updates: dict[str, IndexUpdate] = field(default_factory=dict)
     tables: dict[str, RankingTable] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)  # records under its keys that are none of ours, in words
 
 
 def read_back(
@@ -29,9 +31,10 @@ def read_back(
     options: Mapping[str, object] | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Published:
-    """All that `system` has committed. Blocking, until the end or `stopping()`.
+    """All that `system` has committed. Blocking, until the end or `stopping()`. A foreign record counts as none: what
+    it stands for is published again.
 
-    Errors: UnreachableError, MessageError (a newer schema).
+    Errors: UnreachableError, NewerMessageError, MessageError (values name a revision that `revisions` no longer holds).
     """
     partition = partition_of(system)
     ends = high_watermarks(address, [(topic, partition) for topic in (UPDATES, RANKINGS, REVISIONS)], options)
@@ -46,16 +49,35 @@ def read_back(
     for (topic, raw_key), held in last.items():
         if held is None:
             continue
-        name = raw_key.decode()
+        name = raw_key.decode(errors="replace")
+        where, note = f"{topic} {name}", out.refused.append
         if topic == UPDATES:
-            out.updates[name] = decode_message(IndexUpdate, held, f"{topic} {name}")
+            update = read_message(IndexUpdate, held, where, note)
+            if update is not None:
+                out.updates[name] = update
         elif topic == RANKINGS:
-            out.tables[name] = decode_message(RankingTable, held, f"{topic} {name}")
+            table = read_message(RankingTable, held, where, note)
+            if table is not None:
+                out.tables[name] = table
         else:
-            revision = decode_message(Revision, held, f"{topic} {name}")
-            if out.revision is None or revision.revision > out.revision.revision:
+            revision = read_message(Revision, held, where, note)
+            if revision is not None and (out.revision is None or revision.revision > out.revision.revision):
                 out.revision = revision
+    _check_last(system, out)
     return out
+
+
+def _check_last(system: str, out: Published) -> None:
+    """A number is used once: it may not be taken again because a foreign record has displaced the last revision."""
+    last = out.revision.revision if out.revision else 0
+    numbers = [each.revision for each in out.updates.values()] + [each.revision for each in out.tables.values()]
+    named = max(numbers, default=0)
+    if named > last:
+        raise MessageError(
+            f"{REVISIONS} {system}: values name revision {named}, the last that is held is {last}"
+            + "".join(f"; {text}" for text in out.refused[:3])
+            + "; write that revision's record again (key system/(revision mod 1000)), or publish into empty topics"
+        )
 
 
 def read_revision(address: str, system: str, options: Mapping[str, object] | None = None) -> Revision | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream.messages import IndexUpdate, RankingDelta, RankingTable, decode_message
+from stream.messages import IndexUpdate, RankingDelta, RankingTable, decode_message, read_message
 from stream.published import read_latest
 from stream.tail import read_to
 from stream.topics import DELTAS, RANKINGS, UPDATES
@@ -25,8 +25,9 @@ def updates_before(settings: Settings, partition: int, end: int) -> dict[str, li
     out: dict[str, list[IndexUpdate]] = {}
     for key, value in last.items():
         if value is not None:
-            update = decode_message(IndexUpdate, value, f"{UPDATES} {key.decode()}")
-            out.setdefault(update.system, []).append(update)
+            update = read_message(IndexUpdate, value, f"{UPDATES} {key.decode(errors='replace')}", lambda _: None)
+            if update is not None:
+                out.setdefault(update.system, []).append(update)
     return out
 
 
@@ -49,7 +50,7 @@ def watch_anew(
     for message in read_to(settings.kafka, {(DELTAS, partition): end}, settings.kafka_options):
         raw, value = message.key(), message.value()
         if isinstance(raw, bytes) and isinstance(value, bytes):
-            name, ranking, _ = raw.decode().split("/", 2)
+            name, ranking, *_ = (*raw.decode(errors="replace").split("/", 2), "", "")
             if ranking in new.get(name, ()):
                 delta = decode_message(RankingDelta, value, f"{DELTAS} {raw.decode()}")
                 systems[name].catch_up(new[name], delta)

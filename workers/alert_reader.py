@@ -67,7 +67,7 @@ class OutputReader:
             raw, value = message.key(), message.value()
             if not isinstance(raw, bytes):
                 continue
-            key, body = raw.decode(), value if isinstance(value, bytes) else None
+            key, body = raw.decode(errors="replace"), value if isinstance(value, bytes) else None
             if topic != ALERTS:
                 self._assembler.take(topic, offset, key, body, message.timestamp()[1])
             elif key.startswith(f"{SILENCE}/"):

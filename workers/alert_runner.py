@@ -115,6 +115,8 @@ class AlertRunner:
         """Blocking: everything that the last owner left. Errors: UnreachableError, MessageError, DefinitionError."""
         settings, partition = self._settings, self.partition
         self.held = held = read_alerts(settings.kafka, [partition], settings.kafka_options)
+        for text in held.refused:
+            log.warning("foreign record", partition=partition, reason=text, action="it is passed over")
         self.systems = {}
         reader = OutputReader(settings, partition, held, _done(held))
         try:

@@ -13,10 +13,18 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stream.messages import IndexUpdate, RankingDelta, Revision, decode_message
+import structlog
+
+from stream.messages import IndexUpdate, RankingDelta, Revision, read_message
 from stream.topics import DELTAS, REVISIONS, UPDATES
 
+log = structlog.get_logger(__name__)
+
 TOPICS = (UPDATES, DELTAS, REVISIONS)
+
+
+def _foreign(text: str) -> None:
+    log.warning("foreign record", reason=text, action="it is passed over")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +58,37 @@ class Assembler:
         self._next = dict(offsets)
 
     def take(self, topic: str, offset: int, key: str, value: bytes | None, written_ms: int) -> None:
-        """One committed message, in the order of its topic. Errors: MessageError."""
+        """One committed message, in the order of its topic; one that is none of ours is named and passed over.
+
+        Errors: NewerMessageError.
+        """
         self._next[topic] = offset + 1
         name = key.partition("/")[0]
         system = self._systems.setdefault(name, _System())
         where = f"{topic} {key}"
         if value is None:
-            if topic == UPDATES:
+            if topic == UPDATES and key.count("/") == 2:
                 _, entity, period = key.split("/")
                 system.removed.append((offset, system.seen.get(UPDATES, 0), (entity, period)))
             return
         if topic == REVISIONS:
-            revision = decode_message(Revision, value, where)
+            revision = read_message(Revision, value, where, _foreign)
+            if revision is None:
+                return
             if revision.revision > system.done:
                 system.revisions[revision.revision] = offset, written_ms, revision
             number = revision.revision
         elif topic == UPDATES:
-            update = decode_message(IndexUpdate, value, where)
+            update = read_message(IndexUpdate, value, where, _foreign)
+            if update is None:
+                return
             number = update.revision
             if number > system.done:
                 system.updates.append((offset, update))
         else:
-            delta = decode_message(RankingDelta, value, where)
+            delta = read_message(RankingDelta, value, where, _foreign)
+            if delta is None:
+                return
             number = delta.revision
             if number > system.done:
                 system.deltas.append((offset, delta))

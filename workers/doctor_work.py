@@ -16,7 +16,9 @@ from redis.asyncio import Redis
 from index.catalogue import Catalogue
 from index.definition import Definition
 from index.errors import IndexFault
+from state.errors import SchemaError
 from state.keys import META, SCHEMA, key
+from state.migrate import version_of
 from stream.control import SystemControl, read_control
 from stream.ends import Ends
 from stream.messages import Revision, decode_message
@@ -109,10 +111,20 @@ def _last_revisions(settings: Settings) -> dict[str, tuple[Revision, int]]:
 
 
 def _schemas(look: Look) -> Iterator[Finding]:
-    newer = {p: fields["schema"] for p, fields in look.meta.items() if int(fields.get("schema", SCHEMA)) > SCHEMA}
-    if newer:
-        what = f"Redis holds schema version {', '.join(sorted(set(newer.values())))}, this build knows {SCHEMA}"
-        yield fail("schema", f"{what} (partitions {sorted(newer)})", "upgrade the workers: they refuse to touch it")
+    others: dict[int, str] = {}
+    older: list[int] = []
+    for partition, fields in look.meta.items():
+        try:
+            if fields and version_of(partition, fields.get("schema")) < SCHEMA:
+                older.append(partition)
+        except SchemaError:
+            others[partition] = fields.get("schema", "")
+    if others:
+        what = f"Redis holds schema version {', '.join(sorted(set(others.values())))}, this build knows {SCHEMA}"
+        yield fail("schema", f"{what} (partitions {sorted(others)})", "upgrade the workers: they refuse to touch it")
+    elif older:
+        what = f"partitions {sorted(older)} are of an older schema version than {SCHEMA}"
+        yield warn("schema", what, "ingest workers of this build bring them up when they take them over: start them")
     else:
         yield ok("schema", f"state in Redis is of schema version {SCHEMA}")
 

@@ -137,6 +137,8 @@ class IndexWorker:
             stopping=lambda: self._ending,
         )
         for system, control in controls.items():
+            for text in control.refused:
+                log.error("record refused", system=system, reason=text, action="it changes nothing")
             version = control.in_force()
             if version is None:
                 continue

@@ -25,7 +25,7 @@ from index.periods import Period
 from index.robustness import Interval, Robustness, ranks_by_root
 from index.system import System
 from stream.errors import UnreachableError
-from stream.messages import Intervals, RobustTable, decode_message, encode
+from stream.messages import Intervals, RobustTable, encode, read_message
 from stream.published import read_latest
 from stream.topics import EVENT_BYTES, ROBUSTNESS, client_options, partition_of
 
@@ -137,7 +137,8 @@ def read_robust_tables(
 ) -> dict[str, RobustTable]:
     """What stands on `robustness` for a system, by key. Blocking. Errors: UnreachableError, MessageError."""
     held = read_latest(address, ROBUSTNESS, system, options)
-    return {key: decode_message(RobustTable, value, f"{ROBUSTNESS} {key}") for key, value in held.items()}
+    read = {key: read_message(RobustTable, value, f"{ROBUSTNESS} {key}", lambda _: None) for key, value in held.items()}
+    return {key: table for key, table in read.items() if table is not None}  # a foreign one is written over
 
 
 def clear(address: str, system: str, options: Mapping[str, object] | None = None) -> int:

@@ -150,6 +150,10 @@ class SystemRunner:
         published = await asyncio.to_thread(
             read_back, settings.kafka, self.system, settings.kafka_options, self._ending.is_set
         )
+        for text in published.refused:
+            log.warning(
+                "foreign record", system=self.system, reason=text, action="what it displaced is published again"
+            )
         last = published.revision
         if last is not None:
             self.standing.found(last)

@@ -4,14 +4,19 @@
 --       6 windows (JSON [source, window, ...]), 7 counts (JSON object, absolute), 8 bytes that the feed may hold,
 --       9 schema, 10 catalogue version ('' = none), 11 catalogue JSON ('' = unchanged)
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'schema', 'lineage')
-if meta[3] and tonumber(meta[3]) > tonumber(ARGV[9]) then
-  return {'schema', meta[3]}
+local schema = meta[3] or '1'
+if schema ~= ARGV[9] and (tonumber(schema) or 1 / 0) > tonumber(ARGV[9]) then
+  return {'schema', schema}
 end
 if meta[1] ~= ARGV[1] then
   return {'fenced', meta[1] or ''}
 end
 if (meta[2] or '0') ~= ARGV[2] then
   return {'rewound', meta[2] or '0'}
+end
+-- Redis went back behind the step that brought the state up to the caller's version: to be taken over again.
+if schema ~= ARGV[9] then
+  return {'older', schema}
 end
 local rows = cjson.decode(ARGV[5])
 local windows = cjson.decode(ARGV[6])
@@ -25,6 +30,10 @@ local entry = {'from', ARGV[2], 'epoch', ARGV[1], 'watermark', ARGV[4], 'catalog
 if meta[4] then
   entry[#entry + 1] = 'lineage'
   entry[#entry + 1] = meta[4]
+end
+if ARGV[9] ~= '1' then -- an entry that names none is of the first version
+  entry[#entry + 1] = 'schema'
+  entry[#entry + 1] = ARGV[9]
 end
 redis.call('XADD', tag .. 'changes', id, unpack(entry))
 redis.call('RPUSH', tag .. 'sizes', id .. ' ' .. #ARGV[5])

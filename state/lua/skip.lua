@@ -20,6 +20,10 @@ if meta[5] then
   entry[#entry + 1] = 'lineage'
   entry[#entry + 1] = meta[5]
 end
+if ARGV[4] ~= '1' then
+  entry[#entry + 1] = 'schema'
+  entry[#entry + 1] = ARGV[4]
+end
 local id = ARGV[3] .. '-0'
 redis.call('XADD', tag .. 'changes', id, unpack(entry))
 redis.call('RPUSH', tag .. 'sizes', id .. ' 2')

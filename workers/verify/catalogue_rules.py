@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from workers.verify.errors import VerifyError
 from workers.verify.messages import Unreadable, refuse_constant, too_deep
 from workers.verify.periods import parse_period
 
+SCHEMA = 1  # of the records that are read here
 Read = Callable[[Any], Any]
 
 
@@ -32,7 +34,9 @@ _MANY |= {"message_bytes": (1, 2**30), "event_bytes": (1, 2**30)}
 
 
 def read_catalogue(value: bytes) -> dict[str, Any]:
-    """The object inside the record, complete, and right in all that the page asks. Raises NoCatalogue."""
+    """The object inside the record, complete, and right in all that the page asks. Raises NoCatalogue; VerifyError
+    where a newer version wrote it.
+    """
     try:
         text = value.decode()
         outer = _DECODER.decode(text)
@@ -40,7 +44,11 @@ def read_catalogue(value: bytes) -> dict[str, Any]:
             raise NoCatalogue("nested too deep")
     except (ValueError, RecursionError, Unreadable) as error:
         raise NoCatalogue(str(error)) from None
-    found: dict[str, Any] = _object({"catalogue": lambda each: each})(outer)
+    versions = [each for key, each in outer if key == "schema"] if type(outer) is _Pairs else []
+    if versions and type(versions[-1]) is int and versions[-1] > SCHEMA:
+        raise VerifyError(f"a catalogue's record has schema {versions[-1]}, this verify reads {SCHEMA}")
+    found: dict[str, Any] = _object({"catalogue": lambda each: each}, {"schema": (_whole, SCHEMA)})(outer)
+    _must(found["schema"] == SCHEMA, "schema")
     data: dict[str, Any] = _CATALOGUE(found["catalogue"])
     _check(data)
     return data

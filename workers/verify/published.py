@@ -20,6 +20,7 @@ from workers.verify.log import Log
 from workers.verify.report import TableKey
 
 RING = 1000
+SCHEMA = 1  # of the messages that are read here
 
 
 @dataclass(slots=True)
@@ -133,9 +134,18 @@ def _of(log: Log, topic: str, system: str) -> Iterator[tuple[list[str], dict[str
 
 def _records(log: Log, topic: str, system: str) -> Iterator[tuple[str, dict[str, Any] | None, int]]:
     for record in log.read(topic, {_partition(log, topic, system): _bounds(log, topic, system)[1]}):
-        key = (record.key or b"").decode()
+        key = (record.key or b"").decode(errors="replace")
         if key.startswith(f"{system}/"):
-            yield key, None if record.value is None else json.loads(record.value), record.timestamp_ms
+            yield key, None if record.value is None else _object(topic, key, record.value), record.timestamp_ms
+
+
+def _object(topic: str, key: str, value: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(value)
+    if found.get("schema", 1) != SCHEMA:
+        raise VerifyError(
+            f"{topic} {key}: schema {found['schema']}, this verify reads {SCHEMA}; use the writer's version"
+        )
+    return found
 
 
 def _bounds(log: Log, topic: str, system: str) -> tuple[int, int]:

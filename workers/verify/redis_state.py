@@ -20,6 +20,7 @@ from workers.verify.errors import VerifyError
 ATTEMPTS = 200
 TIMEOUT_S = 60.0  # of one answer: a whole partition
 
+SCHEMA = 1  # of the keys that are read here
 T = TypeVar("T")
 
 
@@ -79,6 +80,12 @@ def _read_partition(client: redis.Redis, partition: int) -> PartitionState:
                 meta, counts, windows, *rows, skipped = pipe.execute()
             except redis.WatchError:
                 continue
+            stored = meta.get(b"schema", b"1").decode()
+            if meta and stored != str(SCHEMA):
+                raise VerifyError(
+                    f"partition {partition}: Redis holds schema version {stored}, this verify reads {SCHEMA}; "
+                    "use that of the workers' version"
+                )
             return PartitionState(
                 offset=int(meta.get(b"offset", 0)),
                 watermark=int(meta[b"watermark"]) if b"watermark" in meta else None,
