@@ -104,6 +104,7 @@ def at_random(setup: Setup, rng: random.Random, length: int, publishing: bool = 
     start = state = rng.choice(setup.starts())
     walk: Walk = []
     for _ in range(length):
+        outside = dict(outside_steps(state, ON))
         possible = {
             label: after
             for label, after in steps(state, setup, ON).items()
@@ -111,9 +112,21 @@ def at_random(setup: Setup, rng: random.Random, length: int, publishing: bool = 
         }
         if not possible:
             break
-        label = rng.choice(sorted(possible, key=str))
+        labels = sorted(possible, key=str)
+        label = rng.choices(labels, [_weight(label, label in outside) for label in labels])[0]
         walk.append((label, state := possible[label]))
     return start, walk + (to_the_end(state, setup) if publishing else [])
+
+
+def _weight(label: tuple, outside: bool) -> int:
+    """How likely: else all faults would come before there is anything to lose, and all news before they do harm."""
+    if label[0] in ("redis goes back", "crash ingest", "crash index"):
+        return 1
+    if label[0] in ("tell ingest", "tell index") and not label[2]:
+        return 1
+    if label[0] in ("commit fenced", "commit, reply lost", "load not adopted", "redis persists"):
+        return 20
+    return 3 if outside else 6
 
 
 PUBLISHING = ("initialise", "read back", "commit", "commit, reply lost", "commit fenced", "nothing differs", "switch")

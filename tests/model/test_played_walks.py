@@ -71,4 +71,4 @@ async def test_everything(
     setup: Setup, seed: str, client: Redis, logs: Logs, letters: LetterBox, monkeypatch: pytest.MonkeyPatch
 ):
     Without().put_in(monkeypatch)
-    await play(setup, 3, 30, True, seed, client, logs, letters)
+    await play(setup, 3, 40, True, seed, client, logs, letters)
