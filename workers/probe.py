@@ -78,7 +78,9 @@ class Probe:
 
     def _look(self, positions: dict[int, int]) -> dict[int, int]:
         """Blocking. What stands still before its end, and stood there the last time, may be at its end all the same."""
-        ends = self._ends.ask(sorted(positions), ANSWER_S)
+        # Who holds nothing asks as well: partitions may have been lost because no broker answers.
+        ends = self._ends.ask(sorted(positions) or [0], ANSWER_S)
+        ends = {p: ends[p] for p in positions}
         were, ended = self._before
         still = {p: end for p, end in ends.items() if were.get(p) == positions[p] and ended.get(p) == end}
         self._before = positions, ends
