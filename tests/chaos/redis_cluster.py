@@ -6,7 +6,6 @@ Servers i and i + 3 begin as primary and replica of one third of the slots. Who 
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import redis
@@ -18,7 +17,7 @@ from tests.chaos.sentinels import REPLICATION
 from tests.waiting import NotInTimeError, eventually
 from workers.local.errors import ChooseAnotherError
 from workers.local.jars import Progress
-from workers.local.ports import HOST, is_free
+from workers.local.ports import HOST, free_port, is_free, reserve
 from workers.local.redis import RedisServer
 
 PRIMARIES = 3
@@ -42,7 +41,7 @@ class RedisCluster(Redises):
         }
         self.servers = []
         for i in range(2 * PRIMARIES):
-            port = _free_pair({server.port for server in self.servers})
+            port = _free_pair()
             server = RedisServer(folder / f"redis-{i}", port=port, settings=settings, progress=progress)
             self.servers.append(server)
         self.proxies = []
@@ -142,8 +141,9 @@ def _within(slot: int, text: str) -> bool:
     return int(first) <= slot <= int(last or first)
 
 
-def _free_pair(taken: set[int]) -> int:
-    for port in random.SystemRandom().sample(PORTS, 200):
-        if port not in taken and is_free(port) and is_free(port + BUS):
+def _free_pair() -> int:
+    for _ in range(100):
+        port = free_port(PORTS)
+        if is_free(port + BUS) and reserve(port + BUS):
             return port
     raise ChooseAnotherError(f"no free pair of ports on {HOST}, {BUS} apart")

@@ -71,6 +71,15 @@ def test_a_taken_port_is_named() -> None:
             ports.claim(port, "Kafka")
 
 
+def test_a_port_is_given_once_though_nobody_listens_on_it_yet() -> None:
+    few = range(31_900, 32_000)
+    mine = [ports.free_port(few) for _ in range(20)]
+    assert len(set(mine)) == 20
+    ask = f"from workers.local import ports; print([p for p in {mine} if ports.reserve(p)])"
+    other = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=BOUND_S, check=True)
+    assert other.stdout.strip() == "[]"
+
+
 def test_a_folder_in_use_names_its_owner(tmp_path: Path) -> None:
     first = DataFolder(tmp_path)
     with pytest.raises(ChooseAnotherError, match=f"process {os.getpid()}"):

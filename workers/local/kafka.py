@@ -60,10 +60,8 @@ class Node:
     outside: tuple[int, int] | None = None
 
 
-def broker_settings(data: Path, port: int, node: Node) -> dict[str, object]:
-    """server.properties of the node, as key -> value."""
-    # Alone, the controller's port is nobody's business, so any free one will do, a new one each time.
-    controller = node.voters[node.node_id] if node.voters else free_port()
+def broker_settings(data: Path, port: int, controller: int, node: Node) -> dict[str, object]:
+    """server.properties of the node, as key -> value; `port` for clients, `controller` for other nodes."""
     listeners, advertised = f"PLAINTEXT://{HOST}:{port}", f"PLAINTEXT://{HOST}:{port}"
     protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
     if node.outside:
@@ -123,6 +121,8 @@ class KafkaServer(LocalServer):
         """
         super().__init__(folder, **others)
         self.node = node or Node()
+        # Alone, the controller's port is nobody's business, so any free one will do.
+        self._controller = self.node.voters[self.node.node_id] if self.node.voters else free_port()
         self.heap_mb = heap_mb
 
     @property
@@ -134,7 +134,7 @@ class KafkaServer(LocalServer):
         jars = class_path(self.progress)
         properties = self.folder / "server.properties"
         data = self.folder / "data"
-        settings = broker_settings(data, self.port, self.node) | self.settings
+        settings = broker_settings(data, self.port, self._controller, self.node) | self.settings
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         java: list[str | Path] = [_java(), *_jvm(self.heap_mb), "-cp", ":".join(map(str, jars))]
         if not (data / "meta.properties").exists():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
+from pathlib import Path
 
 from workers.local.errors import ChooseAnotherError
 
@@ -13,6 +17,10 @@ HOST = "127.0.0.1"
 # A port out of those would be lost while its server restarts: a client that keeps trying to reconnect can be given that
 # very port as its own, connect to itself, and hold it.
 FREE_PORTS = range(20_000, 32_000)
+
+# Ports that this process was given, each with its open lock file. A port is free for nobody else from the moment it is
+# chosen, while its server starts, and while that is down between a kill and a restart, until this process ends.
+_reserved: dict[int, int] = {}
 
 
 def is_free(port: int) -> bool:
@@ -27,12 +35,34 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """A port of the loopback address on which nobody listens. Raises ChooseAnotherError when there is none."""
-    for port in random.sample(FREE_PORTS, 200):
-        if is_free(port):
+def reserve(port: int) -> bool:
+    """Whether this process now has `port` for itself, among all that choose theirs here; it keeps it to its end."""
+    folder = Path(tempfile.gettempdir()) / f"tidewatch-ports-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:  # no place for locks: then only within this process
+        known = port in _reserved
+        _reserved[port] = -1
+        return not known
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return False
+    _reserved[port] = lock
+    return True
+
+
+def free_port(among: range = FREE_PORTS) -> int:
+    """A port of the loopback address on which nobody listens, and that nobody else was given.
+
+    Raises ChooseAnotherError when there is none.
+    """
+    for port in random.sample(among, min(200, len(among))):
+        if is_free(port) and reserve(port):
             return port
-    raise ChooseAnotherError(f"no free port found on {HOST} among 200 between {FREE_PORTS[0]} and {FREE_PORTS[-1]}")
+    raise ChooseAnotherError(f"no free port found on {HOST} between {among[0]} and {among[-1]}")
 
 
 def claim(port: int | None, what: str) -> int:
