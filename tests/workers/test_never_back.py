@@ -12,6 +12,7 @@ import pytest
 from index.cells import CellStore
 from state.keys import Offset, Partition
 from stream.messages import ControlVersion, Revision, decode_message
+from stream.published import Published
 from stream.publisher import Record
 from stream.topics import REVISIONS
 from tests.shops import shops
@@ -64,7 +65,7 @@ async def test_a_cut_that_went_back_is_not_published(monkeypatch: pytest.MonkeyP
         def close(self) -> None: ...
 
     def read_back(*_: object) -> object:
-        return SimpleNamespace(revision=committed[-1] if committed else None, updates={}, tables={})
+        return Published(committed[-1] if committed else None)
 
     monkeypatch.setattr("workers.runner.Publisher", Publisher)
     monkeypatch.setattr("workers.runner.read_back", read_back)

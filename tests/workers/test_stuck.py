@@ -14,6 +14,7 @@ from state.keys import Partition
 from stream.ends import Ends
 from stream.errors import UnreachableError
 from stream.messages import ControlVersion
+from stream.published import Published
 from tests.shops import shops
 from tests.workers.scraped import Scrape
 from workers.health import Health
@@ -127,7 +128,7 @@ async def test_a_system_that_hangs(monkeypatch: pytest.MonkeyPatch, where: str):
         def close(self) -> None: ...
 
     monkeypatch.setattr("workers.runner.Publisher", Publisher)
-    monkeypatch.setattr("workers.runner.read_back", lambda *_: SimpleNamespace(revision=None, updates={}, tables={}))
+    monkeypatch.setattr("workers.runner.read_back", lambda *_: Published())
     hub = Hub(cast(Any, None), [], health)
     hub.catalogue, hub.cells = shops(), CellStore(shops())
     hub._feed = cast(Any, SimpleNamespace(applied={}))
@@ -162,7 +163,7 @@ async def test_a_system_with_nothing_to_do_is_not_watched(monkeypatch: pytest.Mo
         def close(self) -> None: ...
 
     monkeypatch.setattr("workers.runner.Publisher", Publisher)
-    monkeypatch.setattr("workers.runner.read_back", lambda *_: SimpleNamespace(revision=None, updates={}, tables={}))
+    monkeypatch.setattr("workers.runner.read_back", lambda *_: Published())
     hub = Hub(cast(Any, None), [], health)
     hub.catalogue, hub.cells = shops(), CellStore(shops())
     hub._feed = cast(Any, SimpleNamespace(applied={}))
