@@ -25,7 +25,7 @@ from state.snapshot import Snapshot
 from state.streams import streams_of
 
 # Entries asked for per partition and read; a bound on the memory of one read, not on progress.
-ENTRIES = 64
+ENTRIES = 16
 # Finite, and below redis-py's socket timeout: a BLOCK that outlives the connection would hang.
 BLOCK_MS = 250
 

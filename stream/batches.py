@@ -39,8 +39,10 @@ def fetch_options() -> dict[str, object]:
     return {
         "fetch.wait.max.ms": 100,
         "fetch.min.bytes": 1,
-        "fetch.message.max.bytes": 4 << 20,
-        "fetch.max.bytes": max(64 << 20, EVENT_BYTES),
+        # Of a partition, and of all: the queue's bound is looked at between two answers, and an answer is unpacked
+        # whole, to ten times as much and more where sources compress.
+        "fetch.message.max.bytes": 256 << 10,
+        "fetch.max.bytes": EVENT_BYTES,
         "receive.message.max.bytes": 128 << 20,
         "queued.min.messages": 100_000,
         "queued.max.messages.kbytes": 64 << 10,

@@ -12,6 +12,8 @@ from stream.errors import UnreachableError
 from stream.topics import ANSWER_S, client_options
 
 READ = 10_000
+# What is read ahead: librdkafka's own 64 MiB would be a worker's memory for good after one look at a long topic.
+QUEUE_KIB = 8 << 10
 
 
 def reader_options(address: str, options: Mapping[str, object] | None, *, committed: bool) -> dict[str, object]:
@@ -25,6 +27,7 @@ def reader_options(address: str, options: Mapping[str, object] | None, *, commit
         "isolation.level": "read_committed" if committed else "read_uncommitted",
         "fetch.wait.max.ms": 50,
         "fetch.queue.backoff.ms": 5,
+        "queued.max.messages.kbytes": QUEUE_KIB,
     }
 
 
