@@ -16,7 +16,7 @@ STAMP := $(VENV)/.ready-$(KEY)
 help:
 	@echo "make demo    set everything up and watch a ranking move in this terminal (Ctrl-C ends it)"
 	@echo "make test    set everything up and run all tests: pure ones first, then those on a real Kafka and Redis"
-	@echo "make soak    the chaos trial at length: SEED=n KILLS=k [SETUP=a|b|c MINUTES=m RECORD=file.jsonl.gz]"
+	@echo "make soak    the chaos trial at length: SEED=n KILLS=k [SETUP=a|b|c MIX=even|kills MINUTES=m RECORD=file.jsonl.gz]"
 	@echo "make lint    style, types, import layers"
 	@echo "make bench   side-by-side measurements"
 	@echo "make fuzz    mutated input and random command sequences at length (SEED=n repeats one run); make test has a short form"
@@ -48,7 +48,7 @@ test: setup
 # Faults by a seeded schedule over real servers while events flow, and every check after each round (tests/chaos/soak.py).
 soak: setup
 	$(BIN)/python -m tests.chaos.soak --setup $(or $(SETUP),a) --kills $(or $(KILLS),100) \
-	  $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RECORD),--record $(RECORD))
+	  $(if $(SEED),--seed $(SEED)) $(if $(MIX),--mix $(MIX)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RECORD),--record $(RECORD))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -161,7 +161,9 @@ class Checker:
             )
         found.rested_at = time.monotonic()
         eventually(
-            lambda: self.watcher.wrong or (self.watcher.revision >= found.revision and self.watcher.at_rest()), still_s
+            lambda: self.watcher.wrong or (self.watcher.revision >= found.revision and self.watcher.at_rest()),
+            still_s,
+            self.watcher.standing,
         )
 
     def _hold_published(self, found: Found, ends: dict[int, int]) -> None:

@@ -7,7 +7,7 @@ The same set-up, seed and list of kinds give the same plan. Targets are named by
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,36 @@ from tests.chaos.kinds import DOWN, DOWN_MOST, Kind, possible
 PARTITIONS = 4
 WORKERS = {"ingest": 2, "index": 2, "alert": 1}
 BROKERS = {"a": 1, "b": 3, "c": 3}
-ROUND_S = (25.0, 45.0)
-BRIEF_S = (24.0, 30.0)
 SINGLE_S = (2.0, 4.0)  # before the one fault of a single round: events flow
-EVERY_S = 1.25  # a fault of a full round
-KILLS_EVERY_S = 1.7  # and a killed process: a worker takes two seconds of a processor to start
-SINGLE_EVERY = 6  # one round in so many has a single fault
 TOGETHER = 0.35  # of faults come right behind the one before, so that they overlap
 SAME_PLAY = 0.75  # how often the feed goes on with the play of the round before
 CLOCK_HOURS = (-30, -7, -2, 2, 5, 26)
 SCALE = (1, 4, 2, 8)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a plan is mixed. `every_s`, `kills_every_s`: of a full round's length, a fault and a killed process at most
+    (a worker takes two seconds of a processor to start); `single_every`: one round in so many has a single fault;
+    `weights`: of kinds, instead of their own.
+    """
+
+    round_s: tuple[float, float] = (25.0, 45.0)
+    every_s: float = 1.25
+    kills_every_s: float = 1.7
+    single_every: int = 6
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def weight(self, kind: Kind) -> float:
+        """How often a kind is drawn, beside the others."""
+        return self.weights.get(kind.name, kind.weight)
+
+
+MIXES = {
+    "even": Mix(),
+    "kills": Mix((38.0, 45.0), 1.0, 1.2, 12, {"redis-kill": 36, "kill-ingest": 30, "kill-index": 18}),
+}
+BRIEF = Mix((24.0, 30.0))
 
 
 @dataclass(frozen=True)
@@ -88,17 +108,17 @@ class Plan:
         return msgspec.json.decode(path.read_bytes(), type=Plan)
 
 
-def make_plan(setup: str, seed: str, kills: int, *, lacking: frozenset[str] = frozenset()) -> Plan:
-    """Rounds until `kills` processes are killed; every kind that is possible comes early."""
-    rng = random.Random(f"{setup}/{seed}")
+def make_plan(setup: str, seed: str, kills: int, *, lacking: frozenset[str] = frozenset(), mix: str = "even") -> Plan:
+    """Rounds until `kills` processes are killed; every kind that is possible comes early. `mix`: one of MIXES."""
+    rng, mixed = random.Random(f"{setup}/{seed}"), MIXES[mix]
     kinds = possible(setup, lacking)
-    deck = _Deck(kinds, rng)
+    deck = _Deck(kinds, rng, mixed)
     made: list[Round] = []
     while sum(each.kills for each in made) < kills:
         number = len(made) + 1
-        single = number % SINGLE_EVERY == 0
+        single = number % mixed.single_every == 0
         feed = made[-1].feed if made and rng.random() < SAME_PLAY else _feed(rng)
-        seconds, faults = _single(setup, kinds, rng) if single else _full(setup, deck, rng, ROUND_S)
+        seconds, faults = _single(setup, kinds, rng) if single else _full(setup, deck, rng)
         made.append(Round(number, seconds, feed, faults))
     return Plan(setup, seed, sorted(lacking), made)
 
@@ -106,10 +126,10 @@ def make_plan(setup: str, seed: str, kills: int, *, lacking: frozenset[str] = fr
 def brief_plan(setup: str, seed: str, rounds: int, *, lacking: frozenset[str] = frozenset()) -> Plan:
     """So many short rounds, which hold every kind that is possible as far as they have room."""
     rng = random.Random(f"brief/{setup}/{seed}")
-    deck = _Deck(possible(setup, lacking), rng, new_every=1)
+    deck = _Deck(possible(setup, lacking), rng, BRIEF, new_every=1)
     made = []
     for i in range(rounds):
-        seconds, faults = _full(setup, deck, rng, BRIEF_S)
+        seconds, faults = _full(setup, deck, rng)
         made.append(Round(i + 1, seconds, _feed(rng), faults))
     return Plan(setup, seed, sorted(lacking), made)
 
@@ -120,9 +140,11 @@ class _Deck:
     `new_every`: at first, one in so many is a kind that was not dealt yet.
     """
 
-    def __init__(self, kinds: Sequence[Kind], rng: random.Random, new_every: int = 2) -> None:
+    def __init__(self, kinds: Sequence[Kind], rng: random.Random, mix: Mix, new_every: int = 2) -> None:
         self._kinds, self._rng, self._new_every = kinds, rng, new_every
-        self._due = rng.sample(kinds, len(kinds))
+        self.mix = mix
+        # First what only some set-ups have: a brief plan may have no room for all.
+        self._due = sorted(rng.sample(kinds, len(kinds)), key=lambda kind: "a" in kind.setups)
         self._dealt = 0
 
     def deal(self, held: Sequence[str]) -> Kind | None:
@@ -134,7 +156,7 @@ class _Deck:
                 if kind in fits:
                     self._due.remove(kind)
                     return kind
-        return self._rng.choices(fits, [kind.weight for kind in fits])[0] if fits else None
+        return self._rng.choices(fits, [self.mix.weight(kind) for kind in fits])[0] if fits else None
 
 
 def _fits(kind: Kind, held: Sequence[str]) -> bool:
@@ -142,11 +164,12 @@ def _fits(kind: Kind, held: Sequence[str]) -> bool:
     return not down and held.count(kind.name) < kind.most
 
 
-def _full(setup: str, deck: _Deck, rng: random.Random, lasts_s: tuple[float, float]) -> tuple[float, list[Fault]]:
-    seconds = rng.uniform(*lasts_s)
+def _full(setup: str, deck: _Deck, rng: random.Random) -> tuple[float, list[Fault]]:
+    mix = deck.mix
+    seconds = rng.uniform(*mix.round_s)
     faults: list[Fault] = []
     before = 0.0
-    while len(faults) < seconds / EVERY_S and sum(fault.kill for fault in faults) < seconds / KILLS_EVERY_S:
+    while len(faults) < seconds / mix.every_s and sum(fault.kill for fault in faults) < seconds / mix.kills_every_s:
         kind = deck.deal([fault.kind for fault in faults])
         if kind is None:
             break

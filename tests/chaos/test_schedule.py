@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.kinds import DOWN, DOWN_MOST, KINDS, possible
-from tests.chaos.schedule import Plan, brief_plan, make_plan
+from tests.chaos.schedule import MIXES, Plan, brief_plan, make_plan
 from tests.chaos.setups import NAMES
 
 
@@ -40,8 +40,9 @@ def test_as_many_kills_as_asked_for_and_every_kind_early(setup: str, seed: str) 
     assert early == {kind.name for kind in possible(setup)}
 
 
-def test_rounds_bear_their_faults(setup: str, seed: str) -> None:
-    for each in make_plan(setup, seed, 300).rounds:
+@pytest.mark.parametrize("mix", MIXES)
+def test_rounds_bear_their_faults(setup: str, seed: str, mix: str) -> None:
+    for each in make_plan(setup, seed, 300, mix=mix).rounds:
         names = [fault.kind for fault in each.faults]
         assert sum(name in DOWN for name in names) <= DOWN_MOST
         assert all(names.count(name) <= KINDS[name].most for name in names)

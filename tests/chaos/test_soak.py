@@ -33,3 +33,9 @@ def test_one_broker_one_redis(tmp_path: Path) -> None:
     outcome = soaked(brief_plan("a", os.environ["TIDEWATCH_SOAK_SEED"], 3, lacking=without), tmp_path)
     assert outcome.faults >= 30
     assert outcome.kinds == {kind.name for kind in possible("a", without)}
+
+
+def test_three_brokers_and_redis_with_replicas(tmp_path: Path) -> None:
+    """Set-up b: a round of it, with what set-up a has not."""
+    outcome = soaked(brief_plan("b", os.environ["TIDEWATCH_SOAK_SEED"], 1, lacking=lacking()), tmp_path)
+    assert outcome.kinds > {"redis-failover", "redis-lagging"}

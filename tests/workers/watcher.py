@@ -276,6 +276,22 @@ class Watcher(Book):
         """Whether nothing came for so long that no whole table can be outstanding."""
         return not self.pending and time.monotonic() - self._moved_at > REST_S
 
+    def standing(self) -> str:
+        """Where it stands, for a message; not while its thread is at work on the consumer for long."""
+        parts = {number: each.count() for number, each in sorted(self.pending.items())}
+        try:
+            where = {
+                f"{at.topic}/{at.partition}": (at.offset, self._consumer.get_watermark_offsets(at, timeout=5)[1])
+                for at in self._consumer.position(self._consumer.assignment())
+            }
+        except Exception as error:
+            where = {"unknown": (repr(error), 0)}
+        still_s = time.monotonic() - self._moved_at
+        return (
+            f"the watcher stands at revision {self.revision}, waits for parts of {parts}, heard nothing for "
+            f"{still_s:.1f} s, and has read (to, of) {where}"
+        )
+
     def content(self, revision: int, timeout_s: float = 30.0) -> None:
         """Wait for that revision, and `close`."""
         eventually(lambda: self.revision >= revision or self.wrong, timeout_s)
