@@ -2,4 +2,5 @@
 
 Read in this order: `keys` (names), `ownership` (acquire, watch), `sequence` (deduplication), `aggregates` (one
 partition's cells in memory), `flush` (the one atomic write), `load` (the read-only copy), `feed` (who follows).
+Repair: `inspect` (all that may be wrong), `content` (what is right, and where they differ), `replace` (swap, restore).
 """

@@ -18,6 +18,7 @@ from workers.cli_edition import edition
 from workers.cli_explain import explain, whatif
 from workers.cli_feed import feed
 from workers.cli_retract import retract
+from workers.cli_repair import rebuild
 from workers.cli_skip import skip_missing
 from workers.logs import configure
 from workers.output import console, emit, note, told
@@ -37,6 +38,7 @@ main.command()(feed)
 main.command()(doctor)
 main.command()(explain)
 main.command()(whatif)
+main.command()(rebuild)
 main.command()(skip_missing)
 main.command()(retract)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import structlog
@@ -24,7 +25,6 @@ from stream.events import Columns, decode, decode_plain, raw_elements
 from stream.letters import Letter
 from stream.reasons import MALFORMED_TIME, NO_REASON, Reason, Reject, detail_of
 from stream.validate import Checked, Validator
-from workers.owned import Owned
 from workers.tally import SourceLabels, Tally
 
 log = structlog.get_logger(__name__)
@@ -57,6 +57,20 @@ class Share:
     tally: Tally = field(default_factory=Tally)
 
 
+class Mirror(Protocol):
+    """What is asked of an owner (`Owned`), or of who replays a log beside one."""
+
+    @property
+    def aggregates(self) -> Aggregates:
+        """The partition in memory; what lies below its offset is skipped."""
+        ...
+
+    @property
+    def lost(self) -> str | None:
+        """Why nothing is taken for it any more, None while it is."""
+        ...
+
+
 class Intake:
     """Decodes and checks; remembers a validator per catalogue."""
 
@@ -77,7 +91,7 @@ class Intake:
             validator = self._validators[catalogue.digest] = Validator(catalogue)
         return validator
 
-    def shares(self, batch: Batch, owned: Mapping[Partition, Owned]) -> Iterator[Share]:
+    def shares(self, batch: Batch, owned: Mapping[Partition, Mirror]) -> Iterator[Share]:
         """The shares of the partitions that are owned; what lies below a mirror's offset is skipped (read before)."""
         runs = _runs(batch, owned)
         if not runs:
@@ -164,7 +178,7 @@ class Intake:
         return letters, rows
 
 
-def _runs(batch: Batch, owned: Mapping[Partition, Owned]) -> list[tuple[Partition, int, int]]:
+def _runs(batch: Batch, owned: Mapping[Partition, Mirror]) -> list[tuple[Partition, int, int]]:
     """(partition, begin, stop) of each owned partition's messages in `batch` that are new to its mirror."""
     n = len(batch)
     starts = [0, *(np.flatnonzero(batch.partition[1:] != batch.partition[:-1]) + 1).tolist()] if n else []

@@ -38,8 +38,8 @@ def emit(result: dict[str, Any]) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn errors that name what to do into one line and exit code 1; others keep their traceback."""
+def told(code: int = 1) -> Iterator[None]:
+    """Turn errors that name what to do into one line and exit code `code`; others keep their traceback."""
     try:
         yield
     except KeyboardInterrupt:
@@ -50,7 +50,7 @@ def told() -> Iterator[None]:
         if not isinstance(error, _for_people()):
             raise
         note(f"tidewatch: {masked(str(error))}")
-        raise typer.Exit(1) from None
+        raise typer.Exit(code) from None
 
 
 def _for_people() -> tuple[type[Exception], ...]:
@@ -60,6 +60,8 @@ def _for_people() -> tuple[type[Exception], ...]:
     from stream.errors import StreamError
     from workers.drained import NotDrainedError
     from workers.local.errors import LocalError
+    from workers.repair_error import RepairError
     from workers.verify.errors import VerifyError
 
-    return (StateError, StreamError, IndexFault, LocalError, VerifyError, NotDrainedError, OSError, ValueError)
+    ours = StateError, StreamError, IndexFault, LocalError, VerifyError, NotDrainedError, RepairError
+    return (*ours, OSError, ValueError)
