@@ -79,6 +79,10 @@ class FeedReader:
         self._lineage[snapshot.partition] = snapshot.lineage
         return True
 
+    def follows_another(self, snapshot: Snapshot) -> bool:
+        """Whether a loaded partition is of another lineage than the one applied: it was rebuilt or restored."""
+        return snapshot.lineage != self._lineage[snapshot.partition]
+
     async def read(self, block_ms: int = BLOCK_MS) -> list[Entry]:
         """Entries behind the applied offsets, at most `ENTRIES` a partition, waiting up to `block_ms` for the first.
 

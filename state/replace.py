@@ -32,9 +32,8 @@ async def swap(
     changed = {row: fields for row, fields in right.rows.items() if seen.rows.get(row) != fields}
     gone = [row for row in {*seen.rows, *orphans} if row not in right.rows]
     whole = bool(seen.odd)
-    state = "state", seen.meta.get("offset", ""), seen.meta.get("lineage", "")
     rows = right.rows if whole else changed
-    return await _run(redis, partition, state, token, lineage, right, rows, gone, None, whole)
+    return await _run(redis, partition, _as(seen), token, lineage, right, rows, gone, None, whole)
 
 
 async def put(
@@ -45,12 +44,18 @@ async def put(
     content: Content,
     orphans: Iterable[str],
     skipped: list[str],
-) -> None:
-    """Write `content` in place of whatever is there, with what was `skipped`.
+    only: Look | None = None,
+) -> bool:
+    """Write `content` in place of whatever is there, with what was `skipped`; with `only`, as long as Redis stands so.
 
-    Errors: SchemaError, redis-py's errors (repeat it).
+    False, and nothing written, where it does not. Errors: SchemaError, redis-py's errors (repeat it).
     """
-    await _run(redis, partition, ("any", "", ""), token, lineage, content, content.rows, list(orphans), skipped, True)
+    state = ("any", "", "") if only is None else _as(only)
+    return await _run(redis, partition, state, token, lineage, content, content.rows, list(orphans), skipped, True)
+
+
+def _as(seen: Look) -> tuple[str, str, str]:
+    return "state", seen.meta.get("offset", ""), seen.meta.get("lineage", "")
 
 
 async def _run(

@@ -19,6 +19,7 @@ from workers.cli_explain import explain, whatif
 from workers.cli_feed import feed
 from workers.cli_retract import retract
 from workers.cli_repair import rebuild
+from workers.cli_repair import backup, rebuild, restore
 from workers.cli_skip import skip_missing
 from workers.logs import configure
 from workers.output import console, emit, note, told
@@ -39,6 +40,8 @@ main.command()(doctor)
 main.command()(explain)
 main.command()(whatif)
 main.command()(rebuild)
+main.command()(backup)
+main.command()(restore)
 main.command()(skip_missing)
 main.command()(retract)
 

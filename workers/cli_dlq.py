@@ -7,13 +7,23 @@ from typing import Annotated
 
 import typer
 
+from stream.reasons import Reason as Reasons
 from workers.dead_letters import Filter, read_letters, repaired, replay
 from workers.output import console, emit, note, people_table, told
 from workers.settings import Settings
 
+REASONS = tuple(sorted(reason.code for reason in Reasons))
+
 dlq = typer.Typer(help="Dead letters: rejected events with their bytes, reason and position.", no_args_is_help=True)
 
-Reason = Annotated[str | None, typer.Option("--reason", "-r", help="only letters with this reason")]
+
+def _known(reason: str | None) -> str | None:
+    if reason is not None and reason not in REASONS:
+        raise typer.BadParameter(f"{reason} is no reason; they are {', '.join(REASONS)}")
+    return reason
+
+
+Reason = Annotated[str | None, typer.Option("--reason", "-r", callback=_known, help="only letters with this reason")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -84,3 +85,43 @@ def _print(verdict: object, limit: int) -> None:
     for each in verdict.shown[: limit or None]:
         table.add_row(each.kind, each.row, each.field, each.live or "-", each.right or "-")
     console.print(table)
+
+
+def backup(
+    place: Annotated[Path, typer.Argument(help="file to write, or a folder: then the name says when")],
+    json: Json = False,
+) -> None:
+    """Write the state in Redis to a file, while the workers go on: each partition at an offset of its own."""
+    from workers.backup import backup as make
+
+    async def run(settings: Settings) -> dict[str, object]:
+        async with _redis(settings) as redis:
+            return await make(settings, redis, place, progress=note)
+
+    with told():
+        result = asyncio.run(run(Settings()))
+        if json:
+            emit(result)
+        else:
+            note(f"{result['file']}: {result['bytes']:,} bytes, {result['rows']:,} rows")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="what `backup` wrote")],
+    replace: Annotated[bool, typer.Option("--replace", help="also where Redis is not empty")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only check whether it could be done")] = False,
+    json: Json = False,
+) -> None:
+    """Put a backup into Redis; ingest workers, running or started later, read on from its offsets."""
+    from workers.backup import restore as put_back
+
+    async def run(settings: Settings) -> dict[str, object]:
+        async with _redis(settings) as redis:
+            return await put_back(settings, redis, file, replace=replace, dry_run=dry_run, progress=note)
+
+    with told():
+        result = asyncio.run(run(Settings()))
+        if json:
+            emit(result)
+        else:
+            note(f"{result['file']} of {result['made_at']}: {result['restored']} partitions restored")

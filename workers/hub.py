@@ -68,6 +68,7 @@ class Hub:
         self._ending = False
         self.entries = 0  # of the feeds, applied
         self.loads: Counter[Partition] = Counter()  # after a gap
+        self.repairs = 0  # loads of a partition that a rebuild or a restore had replaced
         self.generation = 0  # rises when the catalogue changed: every board must be made anew
         self.catalogue: Catalogue
         self.cells: CellStore
@@ -179,6 +180,7 @@ class Hub:
             raise NewerCatalogueError("catalogue", str(snapshot.catalogue_version), "load", self.catalogue.version)
         changes = self.cells.replace(partition, snapshot.changed_rows(), snapshot.catalogue_version)
         # Only now: an offset is never named without its cells.
+        self.repairs += self._feed.follows_another(snapshot)
         self._feed.adopt(snapshot)
         self.loads[partition] += 1
         self._note(partition, snapshot.watermark_us, snapshot.counts)

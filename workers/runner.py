@@ -67,6 +67,7 @@ class SystemRunner:
         self._publisher: Publisher | None = None
         self._robust: RobustTask | NoIntervals | None = None
         self._generation = 0
+        self._repairs = 0  # as the hub counts them, included in what is published
         self._revision = 0
         self._offsets: dict[str, int] = {}
         self._dirty: dict[TableKey, None] = {}
@@ -167,7 +168,7 @@ class SystemRunner:
         self._health.waiting.pop(self.system, None)
         # From here to `listen` without a pause: the board takes over at exactly the cut that the cells stand at.
         self._health.turn(self._watched)
-        self._generation = hub.generation
+        self._generation, self._repairs = hub.generation, hub.repairs
         definition = Definition.parse(
             self._control.definition, hub.catalogue, f"control {self.system}/{self._control.version}"
         )
@@ -242,7 +243,9 @@ class SystemRunner:
             self._dirty.update(diff.dirty)
             due = self._due()
             if diff or due or cut.offsets != self._offsets:
-                await self._commit(diff, due, [], "feed")
+                # Said, since counts and values may differ from those of the same offsets before.
+                repaired, self._repairs = self._hub.repairs != self._repairs, self._hub.repairs
+                await self._commit(diff, due, [], "repair" if repaired else "feed")
 
     async def _until(self, moved: asyncio.Event) -> None:
         """Wait for differences, or until a table that lags is due, or the end."""

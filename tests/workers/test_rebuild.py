@@ -4,21 +4,17 @@ On a real Kafka and a real Redis, workers as processes of their own. Each trial 
 tests/workers/faults.py.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+import redis
 
 from tests.waiting import eventually
+from tests.workers.commands import RUN_S, begin, run
 from tests.workers.faults import PARTITIONS, STILL_S, Trial
 from workers.local import Servers
-from workers.settings import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -33,44 +29,26 @@ def trial(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> I
         yield trial
 
 
-def begin(trial: Trial, *command: str) -> subprocess.Popen[bytes]:
-    """Begin a command beside the workers."""
-    env = {**os.environ, "TIDEWATCH_KAFKA": trial.servers.kafka, "TIDEWATCH_REDIS": trial.servers.redis}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [sys.executable, "-m", "workers", *command], cwd=REPOSITORY, env=env, stdout=pipe, stderr=pipe
-    )
-
-
-def run(trial: Trial, *command: str, code: int = 0) -> dict[str, Any]:
-    """Run a command to its end; the JSON object of its last line."""
-    process = begin(trial, *command, "--json")
-    out, error = process.communicate(timeout=120)
-    trial.note(f"{' '.join(command)}: exit {process.returncode} {error.decode()[-600:]}")
-    assert process.returncode == code, (out, error)
-    return json.loads(out.splitlines()[-1]) if out else {"error": error.decode()}
-
-
 def plant(trial: Trial, partition: int) -> set[str]:
     """Make one thing of each kind wrong; the kinds. Workers are restarted by the caller, so that they believe it."""
-    redis, tag = trial.redis, f"{{tw:{partition}}}:"
-    rows = sorted(redis.smembers(f"{tag}rows"))
+    server, tag = trial.redis, f"{{tw:{partition}}}:"
+    rows = sorted(server.smembers(f"{tag}rows"))
     cells = [row for row in rows if row.startswith("cells:")]
     wrong, missing, unlisted = trial.random.sample(cells, 3)
-    redis.hincrby(tag + wrong, trial.random.choice(sorted(redis.hkeys(tag + wrong))), 1_000_000)
-    redis.delete(tag + missing)
-    redis.srem(f"{tag}rows", missing, unlisted)
+    server.hincrby(tag + wrong, trial.random.choice(sorted(server.hkeys(tag + wrong))), 1_000_000)
+    server.delete(tag + missing)
+    server.srem(f"{tag}rows", missing, unlisted)
     day = trial.random.choice([row for row in rows if row.startswith("days:")])
-    redis.hincrby(tag + day, sorted(redis.hkeys(tag + day))[0], 7)
-    redis.hset(f"{tag}cells:2021-01:110000x", "dti.cloud/all", 5)  # of no city, and unlisted
+    server.hincrby(tag + day, sorted(server.hkeys(tag + day))[0], 7)
+    server.hset(f"{tag}cells:2021-01:110000x", "dti.cloud/all", 5)  # of no city, and unlisted
     extra = next(f"cells:2022-12:{city}" for city in trial.catalogue.cities if f"cells:2022-12:{city}" not in rows)
-    redis.hset(tag + extra, "dti.ecommerce/all", 12345)
-    redis.sadd(f"{tag}rows", extra)
+    server.hset(tag + extra, "dti.ecommerce/all", 12345)
+    server.sadd(f"{tag}rows", extra)
     # Windows that have forgotten: what comes twice counts twice from here on.
-    for source, window in redis.hgetall(f"{tag}seq").items():
-        redis.hset(f"{tag}seq", source, f"{window.partition(':')[0]}:1")
-    redis.hincrby(f"{tag}counts", "accepted", 3)
-    redis.hincrby(f"{tag}meta", "watermark", -1000)
+    for source, window in server.hgetall(f"{tag}seq").items():
+        server.hset(f"{tag}seq", source, f"{window.partition(':')[0]}:1")
+    server.hincrby(f"{tag}counts", "accepted", 3)
+    server.hincrby(f"{tag}meta", "watermark", -1000)
     return {"cell", "day", "window", "count", "watermark", "key"}
 
 
@@ -95,7 +73,7 @@ def test_what_is_wrong_is_named_and_mended_while_events_flow(trial: Trial) -> No
     index, loads = trial.running("index")[0], len(trial.lines(trial.running("index")[0], "loaded again"))
 
     # Killed anywhere: whoever reads and writes goes on.
-    for _ in range(3):
+    for _ in range(2):
         process = begin(trial, "rebuild", *chosen, "--dry-run" if trial.random.random() < 0.3 else "--json")
         time.sleep(trial.random.uniform(1.0, 3.0))  # tests-sleep: where it meets the command is what the seed decides
         process.kill()
@@ -103,7 +81,7 @@ def test_what_is_wrong_is_named_and_mended_while_events_flow(trial: Trial) -> No
         trial.flows(events=100)
     # Two at once: one mends, or neither has to.
     both = [begin(trial, "rebuild", *chosen, "--json") for _ in range(2)]
-    codes = [(p.communicate(timeout=120), p.returncode)[1] for p in both]
+    codes = [(p.communicate(timeout=RUN_S), p.returncode)[1] for p in both]
     assert set(codes) <= {0, 1}
     trial.flows()
     assert run(trial, "rebuild")["right"]
@@ -116,7 +94,5 @@ def test_what_is_wrong_is_named_and_mended_while_events_flow(trial: Trial) -> No
 
 def state(trial: Trial) -> dict[str, bytes | None]:
     """Every key, as Redis would save it."""
-    import redis
-
     with redis.Redis.from_url(trial.servers.redis) as raw:
         return {name.decode(): raw.dump(name) for name in raw.keys("*")}
