@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
 
 from stream.errors import StreamError, UnreachableError
-from stream.topics import EVENTS, client_options
-
-ANSWER_S = 10.0
+from stream.topics import ANSWER_S, EVENTS, Broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +22,13 @@ class Identity:
 
 def identity(address: str, options: Mapping[str, object] | None = None) -> Identity:
     """Of `indicator-events`. Errors: UnreachableError; StreamError where there is no such topic."""
-    admin = AdminClient(client_options(address, options))
+    broker = Broker(address, options)
+    found = broker.topics(EVENTS)
+    topic = found.topics[EVENTS]
+    if topic.error is not None:
+        raise StreamError(f"Kafka at {address} has no topic {EVENTS}: {topic.error.str()}")
     try:
-        found = admin.list_topics(EVENTS, timeout=ANSWER_S)
-        topic = found.topics[EVENTS]
-        if topic.error is not None:
-            raise StreamError(f"Kafka at {address} has no topic {EVENTS}: {topic.error.str()}")
-        asked = admin.describe_topics(TopicCollection([EVENTS]), request_timeout=ANSWER_S)
+        asked = broker.admin.describe_topics(TopicCollection([EVENTS]), request_timeout=ANSWER_S)
         topic_id = asked[EVENTS].result(ANSWER_S).topic_id
     except KafkaException as error:
         raise UnreachableError(f"Kafka at {address} does not answer: {error.args[0].str()}") from None

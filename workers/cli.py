@@ -17,9 +17,8 @@ from workers.cli_doctor import doctor
 from workers.cli_edition import edition
 from workers.cli_explain import explain, whatif
 from workers.cli_feed import feed
-from workers.cli_retract import retract
-from workers.cli_repair import rebuild
 from workers.cli_repair import backup, rebuild, restore
+from workers.cli_retract import retract
 from workers.cli_skip import skip_missing
 from workers.logs import configure
 from workers.output import console, emit, note, told

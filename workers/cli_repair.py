@@ -19,6 +19,7 @@ from workers.repair_error import RepairError
 from workers.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+TIMEOUT_S = 120.0  # of one answer of Redis: a whole partition is written in one step
 FAILED = 2  # exit code of an error: 1 says that something differed
 
 
@@ -27,7 +28,7 @@ async def _redis(settings: Settings) -> AsyncIterator[Redis]:
     """A client; what Redis refuses, or that it does not answer, is told in one line."""
     from workers.connect import make_redis
 
-    redis = make_redis(settings.redis)
+    redis = make_redis(settings.redis, timeout_s=TIMEOUT_S)
     try:
         yield redis
     except (RedisError, RedisClusterException) as error:

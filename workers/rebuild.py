@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
 from state.content import Difference, differences
@@ -23,9 +21,9 @@ from state.inspect import Look, inspect, rows_there
 from state.keys import Offset, Partition, Token
 from state.replace import swap
 from stream.catalogue_log import first_catalogue
-from stream.errors import RetentionError, UnreachableError
+from stream.errors import RetentionError
 from stream.partition_log import PartitionLog
-from stream.topics import EVENTS, client_options
+from stream.topics import EVENTS, partitions_of_topic
 from workers.repair_error import RepairError
 from workers.replayed import Replayed
 from workers.settings import Settings
@@ -64,16 +62,12 @@ class Verdict:
         }
 
 
-def partitions_of(settings: Settings, topic: str = EVENTS) -> list[int]:
-    """The partitions of `topic`. Errors: UnreachableError; RepairError where there is no such topic."""
-    admin = AdminClient(client_options(settings.kafka, settings.kafka_options))
-    try:
-        found = admin.list_topics(topic, timeout=10).topics[topic]
-    except KafkaException as error:
-        raise UnreachableError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from None
-    if found.error is not None:
-        raise RepairError(f"Kafka at {settings.kafka} has no topic {topic}: {found.error.str()}")
-    return sorted(found.partitions)
+def partitions_of(settings: Settings) -> list[int]:
+    """The partitions of `indicator-events`. Errors: UnreachableError; RepairError where there is no such topic."""
+    found = partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)
+    if not found:
+        raise RepairError(f"Kafka at {settings.kafka} has no topic {EVENTS}")
+    return found
 
 
 async def rebuild(

@@ -74,7 +74,7 @@ def _nobody(sentinels: list[Any], name: str) -> MasterNotFoundError:
     return MasterNotFoundError(f"none of the Sentinels {places} answers and names a primary {name!r} that is up")
 
 
-def make_redis(url: str) -> redis.asyncio.Redis:
+def make_redis(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
     """Client of `redis://`, `rediss://`, `unix://`, `redis+cluster://host:port[,host:port]` (any nodes; they tell of
     the others) or `redis+sentinel://host:port[,host:port]/db?master=name` (the Sentinels). Connects on first use.
 
@@ -83,7 +83,7 @@ def make_redis(url: str) -> redis.asyncio.Redis:
 
     Errors: ValueError for another form, without the password.
     """
-    common = {"decode_responses": True, "socket_timeout": SOCKET_TIMEOUT_S, "health_check_interval": 0}
+    common = {"decode_responses": True, "socket_timeout": timeout_s, "health_check_interval": 0}
     return _refusing(url, lambda: _asyncio(url, common))
 
 

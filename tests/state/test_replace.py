@@ -154,6 +154,8 @@ async def test_who_may_not_do_all_of_it_changes_nothing(client: Redis, poor: Red
     _, content = await flushed(client)
     content.rows[ANNA]["b/all"] = "7"
     seen, before = await inspect(client, P), await everything(client)
+    await client.acl_setuser("poor", commands=["-scan"])
+    assert await rows_there(poor, P) == set()
     for command in ("hset", "del", "sadd", "srem", "set", "rpush"):
         await client.acl_setuser("poor", commands=[f"-{command}"])
         with pytest.raises(RedisError):

@@ -107,6 +107,8 @@ def test_every_part_of_the_product_works_with_the_rights_of_its_role(server: Sec
         for url, command in (
             (reader, ("explain", SYSTEM, "330100", "-p", "2023Q1")), (as_cluster, ("verify", SYSTEM)),
             (server.sentinel_url_of("reader"), ("verify", SYSTEM)), (server.url_of("operator"), ("doctor",)),
+            (server.url_of("operator"), ("rebuild",)), (server.url_of("operator"), ("backup", str(tmp_path / "saved"))),
+            (server.url_of("operator", scheme="rediss+cluster"), ("restore", str(tmp_path / "saved"), "--replace")),
         ):  # fmt: skip
             done = CliRunner().invoke(main, list(command), env={**common, "TIDEWATCH_REDIS": url})
             assert done.exit_code == 0, f"{url} {command}: {done.output} {done.exception!r}"
