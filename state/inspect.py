@@ -78,7 +78,7 @@ async def rows_there(redis: Redis, partition: Partition) -> set[str]:
     """
     prefix = tag(partition)
     client: Any = redis
-    await client.hlen(key(partition, META))  # so that a client of a Cluster knows who holds the partition
+    await client.hget(key(partition, META), "offset")  # so that a client of a Cluster knows who holds the partition
     where = {"target_nodes": client.get_node_from_key(prefix)} if hasattr(client, "get_node_from_key") else {}
     # A brace is no special character of a pattern.
     try:

@@ -81,7 +81,7 @@ def _print(verdict: object, limit: int) -> None:
         note(f"{where}: right, nothing written")
         return
     total = sum(verdict.kinds.values())
-    note(f"{where}: {total:,} differences, {'mended' if verdict.swapped else 'nothing written'}")
+    note(f"{where}: {total:,} difference{'s' * (total != 1)}, {'mended' if verdict.swapped else 'nothing written'}")
     table = people_table("kind", "row", "field", "Redis", "by the log", title=f"{where}: {dict(verdict.kinds)}")
     for each in verdict.shown[: limit or None]:
         table.add_row(each.kind, each.row, each.field, each.live or "-", each.right or "-")
