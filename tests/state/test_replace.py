@@ -144,7 +144,8 @@ async def poor(client: Redis) -> AsyncIterator[Redis]:
     """A user who lacks one right after the other; the test sets which."""
     options = client.connection_pool.connection_kwargs
     await client.acl_setuser("poor", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@all"])
-    user = Redis(host=options["host"], port=options["port"], db=options["db"], username="poor", password="pw")
+    where = {name: options[name] for name in ("host", "port", "db")}
+    user = Redis(**where, username="poor", password="pw", decode_responses=True)
     yield user
     await user.aclose()
     await client.acl_deluser("poor")
@@ -154,15 +155,16 @@ async def test_who_may_not_do_all_of_it_changes_nothing(client: Redis, poor: Red
     _, content = await flushed(client)
     content.rows[ANNA]["b/all"] = "7"
     seen, before = await inspect(client, P), await everything(client)
-    await client.acl_setuser("poor", commands=["-scan"])
-    assert await rows_there(poor, P) == set()
+    await client.acl_setuser("poor", enabled=True, commands=["-scan"])
+    assert await rows_there(poor, P) == set(), "unlisted rows are not found, and all the rest is"
     for command in ("hset", "del", "sadd", "srem", "set", "rpush"):
-        await client.acl_setuser("poor", commands=[f"-{command}"])
-        with pytest.raises(RedisError):
+        await client.acl_setuser("poor", enabled=True, categories=["+@all"], commands=[f"-{command}"])
+        with pytest.raises(RedisError, match=r"permission|can't run"):
             await swap(poor, P, NEW, LINEAGE, seen, content, ())
-        await client.acl_setuser("poor", categories=["+@all"])
         await client.delete("{tw:7}:probe")
         assert await everything(client) == before, command
+    await client.acl_setuser("poor", enabled=True, categories=["+@all"])
+    assert await swap(poor, P, NEW, LINEAGE, seen, content, ())
 
 
 async def test_without_memory_nothing_is_changed(client: Redis):
