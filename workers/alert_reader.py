@@ -5,7 +5,7 @@ Blocking calls, one at a time. `turn` waits a moment for what comes and hands ou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -18,6 +18,34 @@ from workers.settings import Settings
 
 READ = 5_000
 WAIT_S = 0.1
+
+
+class Drained:
+    """Whether nothing more can come of the revisions that are known: their topics are read past all that was written
+    when they were.
+
+    `ask` gives the ends of the topics now, by topic; it is asked anew after whatever was read, since that may have made
+    a later revision known.
+    """
+
+    def __init__(self, ask: Callable[[], dict[str, int]]) -> None:
+        self._ask = ask
+        self._ends: dict[str, int] = {}
+        self.at_end: dict[str, int] = {}  # topic -> the end that was met last, while nothing was read behind it
+
+    def read(self, topic: str) -> None:
+        """A message of `topic` was read."""
+        self.at_end.pop(topic, None)
+        self._ends = {}
+
+    def met_end(self, topic: str, offset: int) -> None:
+        """The end of `topic` was met at `offset`."""
+        self.at_end[topic] = offset
+
+    def __call__(self) -> bool:
+        """Errors: those of `ask`."""
+        self._ends = self._ends or self._ask()
+        return all(self.at_end.get(topic, -1) >= end for topic, end in self._ends.items())
 
 
 class OutputReader:
@@ -42,8 +70,7 @@ class OutputReader:
             raise UnreachableError(f"Kafka at {settings.kafka}: {error.args[0].str()}") from None
         self.begins = offsets
         self._assembler = Assembler(done, offsets)
-        self._at_end: dict[str, int] = {}
-        self._stuck: dict[str, int] = {}
+        self._drained = Drained(self._ends)
 
     def close(self) -> None:
         """End."""
@@ -57,13 +84,13 @@ class OutputReader:
             topic, offset, error = message.topic() or "", message.offset() or 0, message.error()
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
-                    self._at_end[topic] = offset
+                    self._drained.met_end(topic, offset)
                     if topic in TOPICS:
                         self._assembler.passed(topic, offset)
                 elif error.fatal():
                     raise UnreachableError(f"Kafka at {self._settings.kafka}: {error.str()}")
                 continue
-            self._at_end.pop(topic, None)
+            self._drained.read(topic)
             raw, value = message.key(), message.value()
             if not isinstance(raw, bytes):
                 continue
@@ -80,19 +107,14 @@ class OutputReader:
     @property
     def at_end(self) -> bool:
         """Whether all revisions that are committed have been read."""
-        return TOPICS[-1] in self._at_end and not self._assembler.waiting
+        return TOPICS[-1] in self._drained.at_end and not self._assembler.waiting
 
     def offsets(self) -> dict[str, int]:
         """Where reading must begin again after what was handed out."""
         return self._assembler.offsets()
 
-    def _drained(self) -> bool:
-        """Whether updates and deltas are read past all that was written when the waiting revision was known."""
-        if not self._stuck:
-            where = [(topic, self._partition) for topic in TOPICS[:2]]
-            ends = high_watermarks(self._settings.kafka, where, self._settings.kafka_options)
-            self._stuck = {topic: end for (topic, _), end in ends.items()}
-        drained = all(self._at_end.get(topic, -1) >= end for topic, end in self._stuck.items())
-        if drained:
-            self._stuck = {}
-        return drained
+    def _ends(self) -> dict[str, int]:
+        """Where updates and deltas end now. Errors: UnreachableError."""
+        where = [(topic, self._partition) for topic in TOPICS[:2]]
+        ends = high_watermarks(self._settings.kafka, where, self._settings.kafka_options)
+        return {topic: end for (topic, _), end in ends.items()}
