@@ -11,7 +11,7 @@ TEST_JOBS ?= 2
 KEY   := $(shell cat requirements.txt pyproject.toml | sha256sum | cut -c1-16)
 STAMP := $(VENV)/.ready-$(KEY)
 
-.PHONY: help setup demo test lint bench fuzz reliability lock clean
+.PHONY: help setup demo test lint bench fuzz reliability lock audit clean
 
 help:
 	@echo "make demo    set everything up and watch a ranking move in this terminal (Ctrl-C ends it)"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz    mutated input and random command sequences at length (SEED=n repeats one run); make test has a short form"
 	@echo "make reliability   docs/reliability.md from the records of all runs of the chaos trial (docs/soak/)"
 	@echo "make setup   only make $(VENV);  $(BIN)/tidewatch is then the command"
+	@echo "make audit   look the locked dependencies up in the list of known weaknesses (needs the network)"
 	@echo "make lock    compile requirements.in into requirements.txt;  make clean removes what was made here"
 
 setup: $(STAMP)
@@ -77,6 +78,11 @@ lock:
 	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" > /dev/null
 	@! grep -nE '[a-z]+://' requirements.txt || { echo "requirements.txt must hold no addresses"; exit 1; }
 
+# Known weaknesses of the locked versions, from PyPI's advisories. pip-audit lives in an environment of its own.
+audit:
+	@test -x .audit/bin/pip-audit || { $(BIN)/python -m venv .audit && .audit/bin/python -m pip install --quiet pip-audit; }
+	.audit/bin/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .audit build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -222,7 +222,7 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
         None: all. Costs one match per line of sources.csv: keep the answer.
         """
-        lines = [p for p in self.sources if _matches(p.source, source)]
+        lines = [p for p in self.sources if matches(p.source, source)]
         return frozenset(p.indicator for p in lines if p.indicator) if lines else None
 
 
@@ -231,7 +231,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 _DECODER = msgspec.json.Decoder(Catalogue)
 
 
-def _matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str) -> bool:
     """Whether `text` is `pattern`, in which each `*` stands for any characters, also none. Nothing else is special."""
     head, *rest = pattern.split("*")
     if not rest:

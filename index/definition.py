@@ -32,6 +32,7 @@ GROUP_RULES = ("sum", "mean")
 MERGERS = ("restate", "keep")
 STEPS = ("period", "year")
 _LEAST_SCALE, _GREATEST_SCALE = 1e-9, 1e12  # keeps every value far from where a double overflows
+MAX_TEXT = 256 << 10  # characters of a definition: sixteen times the largest; reading it stays below a second or two
 _MAX_GRACE_S = 366 * 86_400
 _KEYS = frozenset((
     "system", "version", "title", "base", "scale", "grains", "groups", "nation", "grace_s", "normalise",
@@ -95,14 +96,19 @@ class Definition(Struct, frozen=True, dict=True):
     @classmethod
     def parse(cls, text: str, catalogue: Catalogue, file: str = "definition") -> Definition:
         """Read a TOML text; DefinitionError names `file`, the key and the reason."""
+        if len(text) > MAX_TEXT:
+            raise DefinitionError(file, "", f"has {len(text)} characters; {MAX_TEXT} are the most")
+        # A text may come from `control`: whatever it holds, it is refused, and the worker goes on.
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            unknown = table.keys() - _KEYS
+            if unknown:
+                raise DefinitionError(file, min(unknown), f"unknown key; known are {', '.join(sorted(_KEYS))}")
+            return _read(file, table, catalogue, text)
+        except RecursionError:
+            raise DefinitionError(file, "", "is nested too deep") from None
+        except (ValueError, OverflowError) as error:  # also an integer of more digits than Python converts
             raise DefinitionError(file, "", f"is not TOML: {error}") from error
-        unknown = table.keys() - _KEYS
-        if unknown:
-            raise DefinitionError(file, min(unknown), f"unknown key; known are {', '.join(sorted(_KEYS))}")
-        return _read(file, table, catalogue, text)
 
 
 def _read(file: str, table: Mapping[str, Any], catalogue: Catalogue, source: str) -> Definition:

@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from workers.cli_alert_trial import play_scenario
-from workers.output import console, emit, note, told
+from workers.output import PlainTable, console, emit, note, told
 from workers.settings import Settings
 
 alerts = typer.Typer(help="Alerts: what fires, and silences.", no_args_is_help=True)
@@ -53,7 +52,7 @@ def list_alerts(
             found = [{**msgspec.to_builtins(alert), "shown": state} for state, _, alert in rows]
             emit({"alerts": found, "silences": msgspec.to_builtins(held.silences)})
             return
-        table = Table("state", "severity", "rule", "entity", "period", "value", "since", "revision", "because of")
+        table = PlainTable("state", "severity", "rule", "entity", "period", "value", "since", "revision", "because of")
         for state, subject, alert in rows:
             since = datetime.fromtimestamp(alert.since / 1e6, UTC).strftime("%Y-%m-%d %H:%MZ")
             table.add_row(

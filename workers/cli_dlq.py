@@ -9,6 +9,7 @@ import typer
 
 from stream.reasons import Reason as Reasons
 from workers.dead_letters import Filter, read_letters, repaired, replay
+from workers.masked import printable
 from workers.output import console, emit, note, people_table, told
 from workers.settings import Settings
 
@@ -69,8 +70,8 @@ def show(
                 emit(stored.to_json())
             else:
                 raw = stored.letter.raw.decode("utf-8", "backslashreplace")
-                for text in (f"{stored.letter.reason}: {stored.letter.detail}", raw):  # as it is: to be copied
-                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+                for text in (f"{stored.letter.reason}: {stored.letter.detail}", raw):  # whole: to be copied
+                    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
             return
         raise ValueError(f"no dead letter at {position}; `tidewatch dlq list` prints the positions")
 
@@ -99,7 +100,7 @@ def replay_letters(
         events, unreadable = repaired(chosen, set_field or [], repair)
         if dry_run:
             for event in events:
-                console.print(event.value.decode(), markup=False, highlight=False, soft_wrap=True)
+                console.print(printable(event.value.decode()), markup=False, highlight=False, soft_wrap=True)
         else:
             replay(Settings(), events)
         result = {"letters": len(chosen), "sent": 0 if dry_run else len(events), "unreadable": unreadable}

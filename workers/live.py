@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from index.catalogue import Catalogue
 from index.periods import Grain, Period
 from workers.follow import Follower
-from workers.output import console
+from workers.output import PlainTable, console
 from workers.settings import Settings
 
 FRAMES_A_SECOND = 4
@@ -63,7 +62,9 @@ def frame(
         f"\n{revision.counts.accepted:,} accepted, {revision.counts.duplicate:,} repeated, "
         f"{sum(revision.counts.rejected.values()):,} rejected   {said()}",
     )
-    grid = Table("rank", "change", "city", "value", "growth to date", "over the period before", "year over year", "")
+    grid = PlainTable(
+        "rank", "change", "city", "value", "growth to date", "over the period before", "year over year", ""
+    )
     for column in (0, 1, 3, 4, 5, 6):
         grid.columns[column].justify = "right"
     columns = (table.rows.entity[:rows], table.rows.rank, table.rows.change, table.rows.value)

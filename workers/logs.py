@@ -12,7 +12,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from workers.masked import masked
+from workers.masked import masked, printable
 
 
 def configure(log_format: str = "console", level: int = logging.INFO) -> None:
@@ -47,6 +47,6 @@ def configure(log_format: str = "console", level: int = logging.INFO) -> None:
 
 def _without_passwords(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     for name, value in line.items():
-        if isinstance(value, str) and "://" in value:
-            line[name] = masked(value)
+        if isinstance(value, str):
+            line[name] = printable(masked(value) if "://" in value else value)
     return line

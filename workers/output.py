@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Column, Table
+from rich.text import Text
 
-from workers.masked import masked
+from workers.masked import masked, printable
 
 PIPE_COLUMNS = 200  # into a file or another program nothing is cut or wrapped that a person must copy
 
@@ -23,12 +24,20 @@ notes = Console(stderr=True)
 
 def note(line: str) -> None:
     """One line to standard error."""
-    notes.print(line, markup=False, highlight=False)
+    notes.print(printable(line), markup=False, highlight=False)
+
+
+class PlainTable(Table):
+    """Its cells are shown as they are: no markup, and nothing that a terminal would obey."""
+
+    def add_row(self, *cells: RenderableType | None, **how: Any) -> None:
+        """As rich's."""
+        super().add_row(*(Text(printable(cell)) if isinstance(cell, str) else cell for cell in cells), **how)
 
 
 def people_table(*columns: str, title: str | None = None) -> Table:
     """A table whose cells are folded where the terminal is narrow, never cut: keys and numbers can be copied whole."""
-    return Table(*(Column(name, overflow="fold") for name in columns), title=title)
+    return PlainTable(*(Column(name, overflow="fold") for name in columns), title=title)
 
 
 def emit(result: dict[str, Any]) -> None:

@@ -6,13 +6,12 @@ of the catalogue's `sources.csv` that it matches.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from index.catalogue import Catalogue
+from index.catalogue import Catalogue, matches
 from state.sequence import Verdict
 from state.valid import Valid
 
@@ -48,7 +47,7 @@ class SourceLabels:
 
     def __init__(self, catalogue: Catalogue) -> None:
         patterns = list(dict.fromkeys(line.source for line in catalogue.sources))[:PATTERNS]
-        self._patterns = [(p, _compiled(p)) for p in dict.fromkeys([*patterns, REPLAYED])]
+        self._patterns = list(dict.fromkeys([*patterns, REPLAYED]))
         self._known: dict[str, str] = {}
 
     def label(self, source: str) -> str:
@@ -57,7 +56,7 @@ class SourceLabels:
         if found is None:
             if len(self._known) >= KEPT:
                 self._known.clear()
-            found = next((pattern for pattern, regex in self._patterns if regex.fullmatch(source)), OTHER)
+            found = next((pattern for pattern in self._patterns if matches(pattern, source)), OTHER)
             self._known[source] = found
         return found
 
@@ -79,8 +78,3 @@ class SourceLabels:
     def _row(self, tally: Tally, source: str | None) -> list[int]:
         label = UNREADABLE if source is None else self.label(source)
         return tally.sources.setdefault(label, [0, 0, 0])
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Each `*` stands for any characters, also none; nothing else is special (docs/formats.md section 1)."""
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.catalogue import Catalogue, Entity, Indicator, Industry, Limits, Permission, _matches
+from index.catalogue import Catalogue, Entity, Indicator, Industry, Limits, Permission, matches
 from index.errors import CatalogueError
 from tests.index.worlds import catalogue
 
@@ -178,11 +178,11 @@ def test_more_that_is_refused(change: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_patterns(pattern: str, text: str, fits: bool) -> None:
-    assert _matches(pattern, text) is fits
+    assert matches(pattern, text) is fits
 
 
 @given(st.text("ab*", max_size=6), st.text("ab", max_size=6))
 def test_patterns_against_a_regular_expression(pattern: str, text: str) -> None:
     import re
 
-    assert _matches(pattern, text) is bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text))
+    assert matches(pattern, text) is bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text))
