@@ -7,8 +7,8 @@
 at twice that rate for the minutes given; then nothing more comes. The answers of Redis are late by `--delay` (a proxy),
 so that a flush takes long and capacity is some thousand events a second: at the machine's own capacity, ten minutes of
 twice as much would be a log of 10^8 events, which this machine could neither hold nor verify. What is tried is the
-same: reading must stop where flushing does not keep up, whatever holds the flush back. `--delay 0` is the machine's own
-capacity, for as long as the disk lasts.
+same: reading must stop where flushing does not keep up, whatever holds the flush back. Once the flood is over Redis is
+as fast as it can be, and the rest is taken at the machine's own capacity. `--delay 0`: so it is from the beginning.
 
 `slow`: the same backlog twice, by a Redis as it is, and by one whose answers take ten times as long as a flush took.
 
@@ -192,10 +192,16 @@ class Pressure:
         worker.send(signal.SIGSTOP)
         at = self.taken()
         self.sent_all(self.flood(limit=events, pad=pad))
-        end, began = sum(self.ends().values()), time.monotonic()
+        end = sum(self.ends().values())
         worker.send(signal.SIGCONT)
-        levels = self.watch(phase, lambda: self.taken() >= end, CLOSELY_S, STILL_S + events / 500, 0.0)
-        return (end - at) / (time.monotonic() - began), levels
+        # Waking up is none of its capacity, nor is a last batch that is not full.
+        eventually(lambda: self.taken() > at, STILL_S)
+        first, began = self.taken(), time.monotonic()
+        until = end - events // 10
+        levels = self.watch(phase, lambda: self.taken() >= until, CLOSELY_S, STILL_S + events / 500, 0.0)
+        rate = (self.taken() - first) / (time.monotonic() - began)
+        eventually(lambda: self.taken() >= end, STILL_S)
+        return rate, levels
 
     def watch(self, phase: str, until: Callable[[], bool], every_s: float, bound_s: float, warm_s: float) -> Levels:
         """Sample until something is so; the first `warm_s` are the warm-up."""
@@ -231,9 +237,12 @@ class Pressure:
 
 def run_flood(
     trial: Pressure, *, seconds: float, delay_s: float, times: float = 2.0, pad: int = 200, backlog: int = 60_000,
-    every_s: float = 5.0, flat_mib: float = FLAT_MIB,
+    every_s: float = 5.0, flat_mib: float = FLAT_MIB, recover: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """`times` as much as is taken, for so long. Returns what was found; `trial.failures` is what did not hold."""
+    """`times` as much as is taken, for so long. Returns what was found; `trial.failures` is what did not hold.
+
+    `recover`: Redis answers as fast as it can once the flood is over; else it is as slow as before.
+    """
     if delay_s:
         trial.proxy.slow(delay_s)
     trial.backlog(max(4_000, backlog // 10), "warm-up", pad)
@@ -245,6 +254,8 @@ def run_flood(
     trial.sent_all(flood)
     rate, fed_s = (trial.taken() - before) / (time.monotonic() - began), time.monotonic()
     end = sum(trial.ends().values())
+    if recover:
+        trial.proxy.heal()
     drain = trial.watch("drain", lambda: trial.taken() >= end, every_s, 10 * times * seconds + STILL_S, 0.0)
     drained_s = time.monotonic() - fed_s
     found = trial.check()
@@ -320,7 +331,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("what", choices=("flood", "slow"))
     parser.add_argument("--minutes", type=float, default=10.0, help="of the flood")
     parser.add_argument("--delay", type=float, default=0.5, help="seconds by which Redis answers later, in the flood")
-    parser.add_argument("--backlog", type=int, default=60_000, help="events from which capacity is measured")
+    parser.add_argument("--backlog", type=int, default=120_000, help="events from which capacity is measured")
     parser.add_argument("--record", type=Path, required=True, help="docs/soak/NAME.jsonl.gz")
     given = parser.parse_args(arguments)
     settings = {name: value for name, value in vars(given).items() if name not in ("record", "what")}
@@ -335,7 +346,9 @@ def main(arguments: list[str]) -> int:
         found: dict[str, Any] = {}
         try:
             if given.what == "flood":
-                found = run_flood(trial, seconds=60 * given.minutes, delay_s=given.delay, backlog=given.backlog)
+                found = run_flood(
+                    trial, seconds=60 * given.minutes, delay_s=given.delay, backlog=given.backlog, recover=True
+                )
             else:
                 found = run_slow(trial, backlog=given.backlog)
         except AssertionError as error:
