@@ -136,9 +136,7 @@ class WorkerService(Service):
             self._task.cancel()
         # Its threads are cancelled at any place then, which is no news.
         threading.excepthook = _except_cancelled
-        leaving = threading.Timer(LEAVE_S, _leave, [1 if self._health.failed else 0])
-        leaving.daemon = True
-        leaving.start()
+        _leave_after(LEAVE_S, self._health)
         if self._http is not None:
             await self._http.stop()
 
@@ -148,17 +146,31 @@ def _except_cancelled(failure: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failure)
 
 
-def _leave(code: int) -> None:
-    log.info("left", reason="a client of a server that is away does not end by itself")
-    sys.stderr.flush()
-    os._exit(code)
+def _leave_after(seconds: float, health: Health) -> None:
+    """End the process then, unless it has ended by itself."""
+
+    def leave() -> None:
+        log.info("left", reason="a client of a server that is away does not end by itself")
+        sys.stderr.flush()
+        os._exit(1 if health.failed else 0)
+
+    leaving = threading.Timer(seconds, leave)
+    leaving.daemon = True
+    leaving.start()
 
 
 class _QuietWorker(faust.Worker):
-    """Faust's worker without its banner; logging is ours."""
+    """Faust's worker without its banner; logging is ours. Asked to end, it ends in time, wherever it stands."""
+
+    health: Health
 
     def _on_sigint(self) -> None:
         self._on_sigterm()
+
+    def _on_sigterm(self) -> None:
+        # Asked while it starts, Faust waits for its client's thread, and that for a broker: no service is told.
+        _leave_after(FINISH_S + LEAVE_S, self.health)
+        super()._on_sigterm()
 
 
 def run_app(
@@ -179,6 +191,7 @@ def run_app(
     worker = _QuietWorker(
         app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, stdout=sys.stderr, daemon=True
     )
+    worker.health = health
     worker.spinner = None  # its escape sequences have no place in a log
     # What a worker dies of is told by `_supervised`, with a traceback where it is a defect; Faust would tell it thrice.
     for name in (__name__, "faust.worker", "mode.worker"):

@@ -58,6 +58,18 @@ def test_a_broker_that_goes_away_just_before_the_start_is_waited_for(kafka: str,
             assert worker.returncode == 0, (folder / "log").read_text()
 
 
+def test_a_worker_that_is_asked_to_end_while_it_starts_ends(kafka: str, tmp_path: Path) -> None:
+    """Though a broker takes its connection and says nothing, and Faust waits for that."""
+    with Network() as network:
+        proxy = network.proxy(int(kafka.rpartition(":")[2]))
+        proxy.black_hole()
+        worker = bare(proxy.address, "any", tmp_path)
+        eventually(lambda: proxy.connected() > 0, START_S)
+        worker.send(signal.SIGTERM)
+        assert worker.wait(START_S), (tmp_path / "log").read_text()
+        assert worker.returncode == 0, (tmp_path / "log").read_text()
+
+
 def test_a_topic_that_the_broker_does_not_know_yet_is_assigned_soon_after(kafka: str, tmp_path: Path) -> None:
     """A broker that has just started knows none for a moment; by default the client would look again in 5 minutes."""
     topic = f"start-{uuid4()}"
