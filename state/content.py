@@ -90,8 +90,7 @@ def differences(look: Look, right: Content, orphans: Set[str] = frozenset()) -> 
     meta = {
         "watermark": None if right.watermark_us is None else str(right.watermark_us),
         "catalogue": None if right.catalogue_version is None else str(right.catalogue_version),
-        # The number is in the offset's place where nothing was flushed yet; a newer schema never comes so far.
-        "schema": str(SCHEMA) if look.meta else None,
+        "schema": str(SCHEMA) if "schema" in look.meta else None,  # absent: the first; another never comes so far
     }
     for name, text in meta.items():
         if look.meta.get(name) != text:

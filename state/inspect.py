@@ -11,6 +11,7 @@ from redis.exceptions import NoPermissionError
 from state import scripts
 from state.errors import SchemaError
 from state.keys import META, SCHEMA, Offset, Partition, Token, key, tag
+from state.migrate import FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,19 @@ class Look:
 async def inspect(redis: Redis, partition: Partition, token: Token | None = None) -> Look:
     """All of `partition` in one atomic step; with `token`, that is the owner from then on, and every other is fenced.
 
-    Holds Redis as long as `load` does. Errors: SchemaError (newer than this code), redis-py's errors.
+    Holds Redis as long as `load` does. Errors: SchemaError (another than this code's), redis-py's errors.
     """
     reply: Any = await scripts.run(redis, "inspect", key(partition, META), token or "", SCHEMA)
     if reply[0] == "schema":
         raise SchemaError(partition, str(reply[1]), SCHEMA)
-    (meta, catalogue, windows, counts, rows), (entries, first, last, sizes), skipped, odd = reply[1:]
+    found = _dict(reply[1][0])
+    version = found.get("schema", str(FIRST))
+    if version.isdecimal() and int(version) != SCHEMA:  # an older one: its owner brings it up first
+        raise SchemaError(partition, version, SCHEMA)
+    (_, catalogue, windows, counts, rows), (entries, first, last, sizes), skipped, odd = reply[1:]
     return Look(
         partition,
-        _dict(meta),
+        found,
         catalogue.encode() if catalogue else None,
         _dict(windows),
         _dict(counts),

@@ -101,7 +101,8 @@ def test_what_is_no_cell():
         ({"sizes": ["9-0 five"]}, {"feed"}),
         ({"first": "11-0", "last": "11-0", "sizes": ["11-0 5"]}, {"feed"}),  # beyond the offset
         ({"meta": {"offset": "x", "schema": "1", "catalogue": "1", "feed_bytes": "5"}}, {"meta", "feed"}),
-        ({"meta": {"offset": "9", "catalogue": "1", "feed_bytes": "5"}}, {"meta"}),
+        ({"meta": {"offset": "9", "catalogue": "1", "feed_bytes": "5"}}, set()),  # no schema: the first
+        ({"meta": {"offset": "9", "schema": "one", "catalogue": "1", "feed_bytes": "5"}}, {"meta"}),
     ]
     for changed, kinds in cases:
         assert {d.kind for d in differences(look_at(right, **changed), right)} == kinds, changed

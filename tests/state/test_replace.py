@@ -137,6 +137,9 @@ async def test_a_newer_schema_is_left_alone(client: Redis):
     with pytest.raises(SchemaError):
         await put(client, P, NEW, LINEAGE, content, (), [])
     assert await everything(client) == before
+    await client.hset("{tw:7}:meta", "schema", "0")
+    with pytest.raises(SchemaError):
+        await inspect(client, P)
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ COMMANDS = [
     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "replay"),
     ("catalogue", "show"), ("catalogue", "publish"),
     ("define", "check"), ("define", "show"), ("define", "history"), ("define", "apply"),
+    ("rebuild",), ("backup",), ("restore",),
     ("edition", "freeze"), ("edition", "list"), ("edition", "show"), ("edition", "diff"),
 ]  # fmt: skip
 
