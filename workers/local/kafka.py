@@ -146,7 +146,13 @@ class KafkaServer(LocalServer):
         command = [*tool, "format", "--cluster-id", self.node.cluster_id, "--config", properties]
         if not self.node.voters:
             command.append("--standalone")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=self.start_s, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=self.start_s, check=False)
+        except subprocess.TimeoutExpired:
+            raise ReadItsLogError(
+                f"Kafka did not format its folder {self.folder} within {self.start_s:g} s: is the machine out of breath? "
+                "Run it again when it is not."
+            ) from None
         if done.returncode != 0:
             raise ReadItsLogError(
                 f"Kafka could not format its folder {self.folder} (exit code {done.returncode}). It said:\n"
