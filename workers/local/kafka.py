@@ -150,7 +150,7 @@ class KafkaServer(LocalServer):
             done = subprocess.run(command, capture_output=True, text=True, timeout=self.start_s, check=False)
         except subprocess.TimeoutExpired:
             raise ReadItsLogError(
-                f"Kafka did not format its folder {self.folder} within {self.start_s:g} s: is the machine out of breath? "
+                f"Kafka did not format its folder {self.folder} within {self.start_s:g} s: this machine is busy. "
                 "Run it again when it is not."
             ) from None
         if done.returncode != 0:
