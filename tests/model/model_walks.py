@@ -9,7 +9,7 @@ import random
 from dataclasses import replace
 
 from model_explore import Found, broken, outside_steps, own_steps, settled
-from model_log import NewCatalogue
+from model_log import NewCatalogue, evaluate
 from model_rules import ON
 from model_setups import Setup
 from model_state import State
@@ -89,6 +89,8 @@ def to_the_end(state: State, setup: Setup) -> Walk:
         if settled(state, log):
             return ways[state]
         for label, after in own_steps(state, setup, ON):
+            if label[0] == "commit fenced" and not _sees_a_difference(state, label[1]):
+                continue
             if after not in ways:
                 ways[after] = [*ways[state], (label, after)]
                 todo.append(after)
@@ -108,7 +110,7 @@ def at_random(setup: Setup, rng: random.Random, length: int, publishing: bool = 
         possible = {
             label: after
             for label, after in steps(state, setup, ON).items()
-            if _possible(label, walk) and (publishing or label[0] not in PUBLISHING)
+            if _possible(label, state, after, start, walk) and (publishing or label[0] not in PUBLISHING)
         }
         if not possible:
             break
@@ -132,17 +134,46 @@ def _weight(label: tuple, outside: bool) -> int:
 PUBLISHING = ("initialise", "read back", "commit", "commit, reply lost", "commit fenced", "nothing differs", "switch")
 
 
-def _possible(label: tuple, walk: Walk) -> bool:
+def _possible(label: tuple, before: State, after: State, start: State, walk: Walk) -> bool:
     """Whether the product can do a step that the model allows: the model tries more than there is.
 
-    Nothing is revoked while on_assign has not come back, which is when the partition is acquired. And a table lags only
-    behind one that the same runner has written since it reconciled.
+    Nothing is revoked while on_assign has not come back, which is when the partition is acquired. A runner does not see
+    that another's tables lag. And a table lags only behind one that the same runner has written since it reconciled.
     """
     mine = [other for other, _ in walk if other[1:2] == label[1:2]]
     if label[0] == "tell ingest" and not label[2]:
         since = [other[0] for other in mine if other[0] in ("tell ingest", "acquire", "crash ingest")]
         return not since or since[-1] != "tell ingest"
+    if label[0] == "commit fenced":
+        return _sees_a_difference(before, label[1])
     if label[-1] == "table lags":
-        reconciled = [other[0] for other in mine if other[0] in ("initialise", "nothing differs")]
-        return reconciled[-1] != "nothing differs"
+        return _differing(after.topics.table, after.topics.revision.values) <= _written(label[1], start, walk)
     return True
+
+
+def _sees_a_difference(state: State, w: int) -> bool:
+    worker = state.index[w]
+    values = evaluate(worker.cells, worker.definition)
+    return worker.phase != "running" or (worker.offset, values) != (worker.last.offset, worker.last.values)
+
+
+def _differing(one: tuple, other: tuple) -> set:
+    """Keys at which two lists of published values differ."""
+    return {key for key, _ in set(one) ^ set(other)}
+
+
+def _written(w: int, start: State, walk: Walk) -> set:
+    """Keys whose tables worker `w` has written since it last initialised."""
+    written: set = set()
+    before = start.topics
+    for label, after in walk:
+        now = after.topics
+        if label[1:2] == (w,) and label[0] == "initialise":
+            written = set()
+        elif label[1:2] == (w,) and label[0] == "commit":
+            old, new = before.revision, now.revision
+            if (old.definition, old.meta.catalogue) != (new.definition, new.meta.catalogue) or not old.number:
+                written = {"flow", "day", "stock"}  # all tables are written anew
+            written |= _differing(before.table, now.table)
+        before = now
+    return written
