@@ -9,15 +9,20 @@ import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 
+from index.catalogue import Catalogue
+from stream.control import read_system
 from stream.letters import Letter
-from stream.messages import encode
+from stream.messages import ControlVersion, RankingDelta, decode_message, encode
+from stream.published import read_tables
 from stream.tail import high_watermarks, read_to
-from stream.topics import ALERTS, DLQ, EVENTS, partition_of
+from stream.topics import ALERTS, DELTAS, DLQ, EVENTS, partition_of
 from tests.chaos.checks import ALERT_RULES, Checker, Found
 from tests.chaos.letters_along import Letters
 from tests.chaos.record import Round
 from tests.waiting import eventually
 from tests.workers.faults import PARTITIONS, STILL_S, SYSTEM, Trial
+from workers.alert_back import watch_anew
+from workers.alert_system import AlertSystem
 from workers.local import Servers
 
 
@@ -33,6 +38,12 @@ class Run:
         sent = sum(feed.finish().events for feed in self.trial.feeds)
         expected: Counter[str] = sum((feed.expected for feed in self.trial.feeds), Counter())
         return self.checker.check(sent=sent + more, expected=expected, alive=self.trial.crew.check, still_s=STILL_S)
+
+    def in_force(self) -> tuple[ControlVersion, Catalogue]:
+        """Definition and catalogue of the last revision."""
+        version = read_system(self.trial.servers.kafka, SYSTEM).in_force()
+        assert version is not None
+        return version, self.trial.catalogue
 
     def log(self) -> Iterator[Message]:
         """Every record of the log."""
@@ -61,7 +72,7 @@ def run(servers: Servers, tmp_path_factory: pytest.TempPathFactory, pytestconfig
         trial.workers(ingest=1, index=1)
         trial.start("alert", TIDEWATCH_ALERTS=str(ALERT_RULES))
         trial.feed(days_per_second=40.0)
-        for what in ("alert", "index", "ingest", "alert"):
+        for what in ("alert", "index", "alert"):
             trial.flows(400)
             trial.crew.kill(trial.running(what)[0])
             trial.start(what, **({"TIDEWATCH_ALERTS": str(ALERT_RULES)} if what == "alert" else {}))
@@ -79,6 +90,27 @@ def test_nothing_is_found_after_kills(run: Run) -> None:
     assert found.letters > 20
     assert min(found.cells, found.values, found.growths, found.ranks) > 0
     assert found.fields().keys() <= {field.name for field in msgspec.structs.fields(Round)}
+
+
+def test_a_rule_that_is_new_begins_with_the_ranks_of_the_position(run: Run) -> None:
+    """Whole tables lag: what is behind them are the deltas before the position."""
+    rules, kafka, partition = run.checker._rules, run.trial.servers.kafka, partition_of(SYSTEM)
+    assert rules._system is not None
+    followed = rules._system.state
+    made = AlertSystem(rules._settings, rules._rules, *run.in_force())
+    end = high_watermarks(kafka, [(DELTAS, partition)])[DELTAS, partition]
+    watch_anew(rules._settings, partition, followed.watched, {SYSTEM: made}, end)
+    assert followed.watched == {"cities", "provinces"}
+    assert followed.ranks
+    assert {key: made.state.ranks[key] for key in followed.ranks} == followed.ranks
+    late = max(followed.rank_revision, key=followed.rank_revision.__getitem__)
+    stale = AlertSystem(rules._settings, rules._rules, *run.in_force())
+    table = read_tables(kafka, SYSTEM)["/".join([SYSTEM, *late])]
+    first = msgspec.structs.replace(table, revision=0, rows=msgspec.structs.replace(table.rows, entity=[], rank=[]))
+    stale.watch_anew(followed.watched, [first])
+    for message in read_to(kafka, {(DELTAS, partition): end}):
+        stale.catch_up(followed.watched, decode_message(RankingDelta, message.value(), "delta"))
+    assert stale.state.ranks[late] == followed.ranks[late], "from an old table, by its deltas alone"
 
 
 def test_an_event_too_many(run: Run) -> None:
