@@ -53,6 +53,11 @@ class Topic:
     settings: dict[str, str] = field(default_factory=dict)
 
 
+# What workers write is stamped by the broker: with a worker's own time, a broker refuses everything of one whose clock
+# is an hour ahead, and what must be kept for days would go by that clock. Events keep the time that their source gave.
+_STAMPED = {"message.timestamp.type": "LogAppendTime"}
+
+
 def _compacted(segment_bytes: int = 64 << 20) -> dict[str, str]:
     # Compaction skips the open segment: it must roll, else a reader at start reads every value there ever was.
     return {
@@ -61,6 +66,7 @@ def _compacted(segment_bytes: int = 64 << 20) -> dict[str, str]:
         "segment.ms": "600000",
         "min.cleanable.dirty.ratio": "0.3",
         "delete.retention.ms": str(DAY_MS),
+        **_STAMPED,
     }
 
 
@@ -77,11 +83,12 @@ def all_topics(partitions: int) -> list[Topic]:
                 "retention.ms": str(90 * DAY_MS),
                 "max.message.bytes": str(LETTER_BYTES),
                 "segment.bytes": str(64 << 20),
+                **_STAMPED,
             },
         ),
         Topic(CONTROL, SYSTEM_PARTITIONS, _compacted()),
         Topic(UPDATES, SYSTEM_PARTITIONS, _compacted()),
-        Topic(DELTAS, SYSTEM_PARTITIONS, {"retention.ms": str(7 * DAY_MS)}),
+        Topic(DELTAS, SYSTEM_PARTITIONS, {"retention.ms": str(7 * DAY_MS), **_STAMPED}),
         Topic(RANKINGS, SYSTEM_PARTITIONS, _compacted()),
         Topic(REVISIONS, SYSTEM_PARTITIONS, _compacted(16 << 20)),
         # Keys are distinct and no tombstone is ever written: compaction removes no edition.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import redis
+
 from tests.chaos.schedule import Fault
 from tests.chaos.world import World
 from tests.waiting import eventually
@@ -83,7 +85,10 @@ def memory(world: World, fault: Fault) -> int:
     index = primary(world, fault)
 
     def limit(size: int | None) -> bool:
-        world.setup.set_memory_limit(index, size)
+        try:
+            world.setup.set_memory_limit(index, size)
+        except redis.ResponseError as loading:
+            raise OSError(str(loading)) from None
         return True
 
     eventually(lambda: limit(fault.more["bytes"]), REACHED_S)

@@ -13,10 +13,11 @@ from stream.catalogue_log import catalogue_in_force, publish_catalogue
 from stream.errors import OvertakenError, UnreachableError
 from tests.chaos.schedule import Fault
 from tests.chaos.world import World
-from tests.waiting import eventually
+from tests.waiting import NotInTimeError, eventually
 from workers.define import apply, new_weights
 
 T = TypeVar("T")
+AT_WORK_S = 20.0  # a worker that starts
 DONE_S = 90.0  # a person repeats a command that did not reach Kafka; some seconds where one fault strikes at a time
 
 
@@ -45,7 +46,10 @@ def clock(world: World, fault: Fault) -> int:
     off = {"LD_PRELOAD": str(world.clock()), "CHAOS_CLOCK_S": str(fault.more["hours"] * 3600)}
     world.workers.change(name, off)
     killed = world.workers.kill(name)
-    world.workers.process(name)
+    try:
+        eventually(lambda: world.workers.serves(name), AT_WORK_S)
+    except NotInTimeError:
+        pass  # killed by another fault again and again, or its servers are away
     time.sleep(fault.for_s)
     world.workers.change(name, {})
     return killed + world.workers.kill(name)

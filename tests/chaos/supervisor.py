@@ -174,6 +174,12 @@ class Supervisor:
         address = SERVES.search(self._crew.log(slot.log))
         return int(address[1]) if address else 0
 
+    def serves(self, name: str) -> bool:
+        """Whether the worker in a slot has come so far that it serves HTTP."""
+        with self._lock:
+            slot = self._slots[name]
+            return slot.process is not None and slot.process.running() and self._port(slot) > 0
+
     def all_there(self) -> bool:
         """Whether every slot that is wanted has a process."""
         with self._lock:
