@@ -67,6 +67,7 @@ FUZZ_RECORD ?= docs/soak/fuzz-$(SEED).jsonl.gz
 fuzz: setup
 	$(BIN)/python -m tests.fuzz.decoder --messages 1000000 --seed $(SEED) --record $(FUZZ_RECORD)
 	$(BIN)/python -m tests.fuzz.ownership --sequences 100000 --seed $(SEED) --record $(FUZZ_RECORD)
+	$(BIN)/python -m tests.fuzz.live --messages 100000 --seed $(SEED) --record $(FUZZ_RECORD)
 
 # docs/reliability.md, from the records of all runs in docs/soak/.
 reliability: setup
