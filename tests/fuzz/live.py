@@ -117,6 +117,8 @@ class Sender:
         left = n
         while left > 0:
             partition, size = self.random.randrange(PARTITIONS), min(left, self.random.choice([1, 3, 20, 100]))
+            if self.random.random() < 0.2:
+                self.makers[partition].renew()
             made = self.makers[partition].log(partition, size)
             if self.random.random() < 0.02:
                 made[-1] = made[-1]._replace(value=self._large())

@@ -139,13 +139,20 @@ def _records(log: Log, topic: str, system: str) -> Iterator[tuple[str, dict[str,
             yield key, None if record.value is None else _object(topic, key, record.value), record.timestamp_ms
 
 
-def _object(topic: str, key: str, value: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(value)
-    if found.get("schema", 1) != SCHEMA:
+def _object(topic: str, key: str, value: bytes) -> dict[str, Any] | None:
+    """What a record says; None where it is none of ours: then nothing stands under its key."""
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    schema, number = found.get("schema", 1), found.get("version" if topic == CONTROL else "revision")
+    if type(schema) is int and schema > SCHEMA:
         raise VerifyError(
-            f"{topic} {key}: schema {found['schema']}, this verify reads {SCHEMA}; use the writer's version"
+            f"{topic} {key}: schema {schema}, this verify reads {SCHEMA}; use that of the writer's version"
         )
-    return found
+    return found if schema == SCHEMA and type(number) is int else None
 
 
 def _bounds(log: Log, topic: str, system: str) -> tuple[int, int]:
