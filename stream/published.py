@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stream.errors import MessageError
-from stream.messages import IndexUpdate, RankingTable, Revision, decode_message, read_message
+from stream.messages import IndexUpdate, RankingTable, Revision, read_message
 from stream.tail import high_watermarks, read_to
 from stream.topics import RANKINGS, REVISIONS, UPDATES, partition_of
 
@@ -87,8 +87,8 @@ def read_revision(address: str, system: str, options: Mapping[str, object] | Non
     for message in read_to(address, high_watermarks(address, [where], options), options):
         key, value = message.key(), message.value()
         if isinstance(key, bytes) and key.startswith(prefix) and isinstance(value, bytes):
-            revision = decode_message(Revision, value, f"{REVISIONS} {key.decode()}")
-            if last is None or revision.revision > last.revision:
+            revision = read_message(Revision, value, f"{REVISIONS} {key.decode(errors='replace')}", lambda _: None)
+            if revision is not None and (last is None or revision.revision > last.revision):
                 last = revision
     return last
 
@@ -96,7 +96,8 @@ def read_revision(address: str, system: str, options: Mapping[str, object] | Non
 def read_tables(address: str, system: str, options: Mapping[str, object] | None = None) -> dict[str, RankingTable]:
     """The committed whole tables of `system` by key. Blocking. Errors: as `read_back`."""
     held = read_latest(address, RANKINGS, system, options)
-    return {key: decode_message(RankingTable, value, f"{RANKINGS} {key}") for key, value in held.items()}
+    read = {key: read_message(RankingTable, value, f"{RANKINGS} {key}", lambda _: None) for key, value in held.items()}
+    return {key: table for key, table in read.items() if table is not None}
 
 
 def read_latest(address: str, topic: str, system: str, options: Mapping[str, object] | None = None) -> dict[str, bytes]:
@@ -109,5 +110,5 @@ def read_latest(address: str, topic: str, system: str, options: Mapping[str, obj
     for message in read_to(address, high_watermarks(address, [where], options), options):
         key, value = message.key(), message.value()
         if isinstance(key, bytes) and key.startswith(prefix):
-            last[key.decode()] = value if isinstance(value, bytes) else None
+            last[key.decode(errors="replace")] = value if isinstance(value, bytes) else None
     return {key: value for key, value in last.items() if value is not None}

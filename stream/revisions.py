@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream.messages import Revision, decode_message
+from stream.messages import Revision, read_message
 from stream.tail import high_watermarks, read_to
 from stream.topics import REVISIONS, partition_of
 
@@ -18,8 +18,10 @@ def read_revisions(address: str, system: str, options: Mapping[str, object] | No
     for message in read_to(address, high_watermarks(address, [where], options), options):
         key, value = message.key(), message.value()
         if isinstance(key, bytes) and key.startswith(prefix) and isinstance(value, bytes):
-            revision = decode_message(Revision, value, f"{REVISIONS} {key.decode()}")
-            found[revision.revision] = revision
+            name = f"{REVISIONS} {key.decode(errors='replace')}"
+            revision = read_message(Revision, value, name, lambda _: None)  # a foreign record is none
+            if revision is not None:
+                found[revision.revision] = revision
     return [found[number] for number in sorted(found)]
 
 

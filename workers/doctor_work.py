@@ -21,7 +21,7 @@ from state.keys import META, SCHEMA, key
 from state.migrate import version_of
 from stream.control import SystemControl, read_control
 from stream.ends import Ends
-from stream.messages import Revision, decode_message
+from stream.messages import Revision, read_message
 from stream.tail import high_watermarks, read_to
 from stream.topics import EVENTS, REVISIONS, SYSTEM_PARTITIONS
 from workers.finding import Finding, fail, ok, warn
@@ -104,7 +104,9 @@ def _last_revisions(settings: Settings) -> dict[str, tuple[Revision, int]]:
     ):
         value = message.value()
         if isinstance(value, bytes):
-            revision = decode_message(Revision, value, f"{REVISIONS} {message.key()!r}")
+            revision = read_message(Revision, value, f"{REVISIONS} {message.key()!r}", lambda _: None)
+            if revision is None:
+                continue
             if revision.system not in last or revision.revision > last[revision.system][0].revision:
                 last[revision.system] = revision, message.timestamp()[1]
     return last

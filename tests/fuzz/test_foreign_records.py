@@ -1,4 +1,4 @@
-"""Foreign records on `control` and on the output topics: named, passed over, and what runs goes on.
+"""Foreign records on `control`, on `revisions` and on the log: named, passed over, and what runs goes on.
 
 Mutated forms of what stands there, under our keys and under others, written while a system runs.
 """
@@ -19,14 +19,10 @@ from stream.messages import ControlActive, ControlVersion, encode
 from stream.published import read_back
 from stream.tail import high_watermarks, read_to
 from stream.topics import (
-    ALERTS,
     CONTROL,
-    DELTAS,
     EVENTS,
-    RANKINGS,
     REVISIONS,
     SYSTEM_PARTITIONS,
-    UPDATES,
     partition_of,
 )
 from tests.waiting import eventually
@@ -35,7 +31,6 @@ from tests.workers.small import CITIES, SYSTEM, TEXT, Small
 
 pytestmark = pytest.mark.servers
 HERE = partition_of(SYSTEM)
-OUTPUTS = (UPDATES, DELTAS, RANKINGS, REVISIONS, ALERTS)
 NO_JSON = [b"", b"x", b"\xff\xfe", b"{", b"[" * 5000, b"NaN", b'{"schema":1', b"\x00" * 100]
 OTHER_JSON = [b"{}", b"[]", b"7", b"null", b'{"schema":1}', b'{"schema":"2"}', b'{"schema":1,"revision":"x"}']
 
@@ -103,7 +98,8 @@ def test_on_control(small: Small, pytestconfig: pytest.Config) -> None:
         _, value = random.choice(standing)
         records.append((CONTROL, random.choice(keys), broken(random, value)))
     active = ControlActive(system="small", version=9, author="a", reason="r", at="")
-    records += [(CONTROL, b"other/active", encode(active)), (CONTROL, b"small/7", encode(active))]
+    nine = ControlVersion(system="small", version=9, definition=TEXT, author="a", reason="r", at="")
+    records += [(CONTROL, b"other/active", encode(active)), (CONTROL, b"small/7", encode(nine))]
     for partition in range(SYSTEM_PARTITIONS):
         write(small, records, partition)
     eventually(
@@ -132,33 +128,6 @@ def test_a_broken_definition_in_force(small: Small, text: str) -> None:
     )
     goes_on(small)
     write(small, [(CONTROL, b"small/active", encode(msgspec.structs.replace(active, version=1)))])
-
-
-def test_on_the_outputs(small: Small, pytestconfig: pytest.Config) -> None:
-    """A running worker does not read them; one that starts publishes again what they displaced."""
-    random = Random(int(pytestconfig.option.hypothesis_seed))
-    goes_on(small)
-    updates, tables, last = small.updates(), small.tables(), small.revisions()[-1]
-    records: list[tuple[str, bytes | None, bytes | None]] = []
-    for topic in OUTPUTS:
-        standing = held(small, topic)
-        newest = f"{SYSTEM}/{last.revision % 1000}".encode()
-        for key, value in random.sample(standing, min(40, len(standing))):
-            if key != newest:
-                records.append((topic, key, broken(random, value)))
-        for key in (b"", b"\xff", b"small", b"small/", b"small/\xff/x", b"a/b/c/d/e", b"silence/x", b"rule/x/small"):
-            records += [(topic, key, random.choice(NO_JSON + OTHER_JSON)), (topic, key, None)]
-    write(small, records)
-    goes_on(small)
-    assert small.crew.end("index") == 0
-    small.start_index()
-    goes_on(small)
-    assert small.lines("index", "foreign record", "published again")
-    small.settled()
-    assert small.updates().keys() == updates.keys()
-    assert small.tables().keys() == tables.keys()
-    done = small.run("verify", SYSTEM)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_on_the_log(small: Small, pytestconfig: pytest.Config) -> None:

@@ -129,7 +129,8 @@ def _table_key(key: list[str]) -> TableKey:
 
 def _of(log: Log, topic: str, system: str) -> Iterator[tuple[list[str], dict[str, Any] | None]]:
     """Parts of the key behind the system, and the decoded value (None: a tombstone)."""
-    return ((key.split("/")[1:], value) for key, value, _ in _records(log, topic, system))
+    parts = ((key.split("/")[1:], value) for key, value, _ in _records(log, topic, system))
+    return ((key, value) for key, value in parts if topic == CONTROL or len(key) >= 2)  # another key is none of ours
 
 
 def _records(log: Log, topic: str, system: str) -> Iterator[tuple[str, dict[str, Any] | None, int]]:
