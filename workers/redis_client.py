@@ -33,6 +33,25 @@ SENTINEL_TIMEOUT_S = 1.0
 T = TypeVar("T")
 
 
+class _Closed:
+    """Of a Cluster's client: commands side by side share a node, and one that fails closes the connections of all.
+    Whoever was about to write then met an AttributeError of redis-py, which nothing takes for a trouble that passes.
+    """
+
+    async def _send_packed_command(self, command: Any) -> None:
+        if getattr(self, "_writer", None) is None:
+            raise redis.ConnectionError("the connection was closed, since another command on this node failed")
+        await super()._send_packed_command(command)  # type: ignore[misc]
+
+
+class _NodeConnection(_Closed, redis.asyncio.Connection):  # type: ignore[misc]
+    pass
+
+
+class _SecuredNodeConnection(_Closed, redis.asyncio.SSLConnection):  # type: ignore[misc]
+    pass
+
+
 class _Primary(redis.asyncio.Redis):
     """Of a Sentinel; the connections to the Sentinels are closed with it."""
 
@@ -109,7 +128,13 @@ def _asyncio(url: str, common: dict[str, Any]) -> Any:
     if _scheme(url).endswith("+cluster"):
         first, others = _cluster(url)
         nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in others]
-        return redis.asyncio.RedisCluster.from_url(first, startup_nodes=nodes, retry=never, **common)
+        client: Any = redis.asyncio.RedisCluster.from_url(first, startup_nodes=nodes, retry=never, **common)
+        secured = client.connection_kwargs["connection_class"] is redis.asyncio.SSLConnection
+        kind = _SecuredNodeConnection if secured else _NodeConnection
+        client.connection_kwargs["connection_class"] = kind  # of the nodes that the cluster will tell of
+        for node in client.startup_nodes:
+            node.connection_class = kind
+        return client
     if _scheme(url).endswith("+sentinel"):
         found = _sentinels(url)
         asked: Any = _Asking(found.places, sentinel_kwargs=found.asking | {"retry": never})

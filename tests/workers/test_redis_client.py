@@ -55,3 +55,15 @@ def test_what_is_no_url_of_redis(url: str) -> None:
         with pytest.raises(ValueError, match="TIDEWATCH_REDIS") as refused:
             make(url)
         assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+async def test_a_connection_that_a_neighbour_closed_is_a_trouble_that_passes(nobody: str, scheme: str) -> None:
+    """Found by the chaos trial (set-up c, seed 101): an index worker ended while it loaded all partitions at once."""
+    client = make_redis(f"{scheme}+cluster://{nobody}")
+    for node in client.startup_nodes:
+        connection = node.connection_class(**node.connection_kwargs)
+        with pytest.raises(PASSING):
+            await connection._send_packed_command([b"PING"])
+    assert client.connection_kwargs["connection_class"] is client.startup_nodes[0].connection_class
+    await client.aclose()
