@@ -148,9 +148,14 @@ class IngestWorker:
         now = self._clock()
         if now - self._watched >= WATCH_S or idle:
             self._watched = now
-            for partition, owned in list(self._owned.items()):
-                if owned.idle and not owned.lost:
-                    await self._watch(partition, owned)
+            # Not what was flushed just now; and all at once, as nothing is taken meanwhile: one after the other would
+            # cost more than the work where Redis is slow.
+            due = [
+                (p, o)
+                for p, o in self._owned.items()
+                if o.idle and not o.lost and (idle or now - o.confirmed_s >= WATCH_S)
+            ]
+            await asyncio.gather(*(self._watch(partition, owned) for partition, owned in due))
         if now - self._reported >= REPORT_S:
             self._reported = now
             await self._reader.report({p: o.flushed for p, o in self._owned.items() if not o.lost})
@@ -162,6 +167,7 @@ class IngestWorker:
             # Kafka may take the partition away while Redis does not answer: then there is nothing to watch.
             if self._owned.get(partition) is owned and owned.idle and owned.flushed == offset:
                 await watch(self._redis, partition, owned.token, offset)
+                owned.confirmed_s = self._clock()
 
         try:
             await until_done("Redis", look, self._health, stopping=self._stopping)
@@ -198,6 +204,7 @@ class IngestWorker:
             self._stopping,
             self._metrics,
             catalogue_stored=snapshot.catalogue is not None,
+            clock=self._clock,
         )
         self._metrics.acquired(partition, self._clock() - began)
         log.info("acquired", partition=partition, offset=snapshot.offset, catalogue=catalogue.version)

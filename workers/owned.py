@@ -49,6 +49,7 @@ class Owned:
             partition, aggregates.offset, aggregates.watermark_us, aggregates.counts, aggregates.catalogue.version
         )
         self.lost: str | None = None
+        self.confirmed_s = clock()  # when Redis last said that the partition is ours
         self._metrics, self._clock = metrics, clock
         self._redis, self._health, self._stopping = redis, health, stopping
         self._catalogue_stored = catalogue_stored
@@ -115,6 +116,7 @@ class Owned:
                 stopping=self._stopping,
             )
             self.standing.moved(batch.end, batch.watermark_us, counts)
+            self.confirmed_s = self._clock()
             self._metrics.flushed(self.partition, tally, batch, rows, self._clock() - began)
             self._catalogue_stored = True
             if newer is not None:
