@@ -6,16 +6,29 @@ A new seed each time; it stands in pytest's header, and TIDEWATCH_SOAK_SEED=N re
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.clock import lacking
-from tests.chaos.kinds import possible
+from tests.chaos.kinds import KINDS, possible
 from tests.chaos.schedule import Plan, brief_plan
 from tests.chaos.soak import Outcome, keep, run
 
+PLANS = Path(__file__).with_name("plans")
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
+
+
+def with_kept(plan: Plan) -> Plan:
+    """And the rounds of that set-up which once failed (tests/chaos/plans), as far as this machine can play them."""
+    rounds = list(plan.rounds)
+    for path in sorted(PLANS.glob("*.json")):
+        kept = Plan.load(path)
+        lacks = any(KINDS[fault.kind].needs in plan.lacking for each in kept.rounds for fault in each.faults)
+        if kept.setup == plan.setup and not lacks:
+            rounds += [replace(each, number=len(rounds) + 1 + i) for i, each in enumerate(kept.rounds)]
+    return replace(plan, rounds=rounds)
 
 
 def soaked(plan: Plan, folder: Path) -> Outcome:
@@ -28,9 +41,9 @@ def soaked(plan: Plan, folder: Path) -> Outcome:
 
 
 def test_one_broker_one_redis(tmp_path: Path) -> None:
-    """Set-up a: all that it knows."""
+    """Set-up a: all that it knows, and what once failed on it."""
     without = lacking()
-    outcome = soaked(brief_plan("a", os.environ["TIDEWATCH_SOAK_SEED"], 3, lacking=without), tmp_path)
+    outcome = soaked(with_kept(brief_plan("a", os.environ["TIDEWATCH_SOAK_SEED"], 3, lacking=without)), tmp_path)
     assert outcome.faults >= 30
     assert outcome.kinds == {kind.name for kind in possible("a", without)}
 
