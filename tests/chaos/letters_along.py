@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from stream.letters import Letter, letter_of
 from stream.tail import reader_options
@@ -33,11 +33,8 @@ class News:
         self._consumer = Consumer(reader_options(kafka, None, committed=True))
 
     def read(self) -> list[Message]:
-        """All that came since, in order by partition. Errors: NotInTimeError, KafkaException."""
-        ends = {
-            p: self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), timeout=ANSWER_S)[1]
-            for p in self._next
-        }
+        """All that came since, in order by partition. Errors: NotInTimeError."""
+        ends = {p: eventually(lambda p=p: (self._end(p),), NEWS_S)[0] for p in self._next}
         left = {p for p, end in ends.items() if self._next[p] < end}
         self._consumer.assign([TopicPartition(self._topic, p, self._next[p]) for p in sorted(left)])
         found: list[Message] = []
@@ -55,6 +52,14 @@ class News:
         eventually(done, NEWS_S, lambda: f"{self._topic}: {left} not read to {ends}")
         self._consumer.unassign()
         return found
+
+    def _end(self, partition: int) -> int:
+        where = TopicPartition(self._topic, partition)
+        try:
+            _, high = self._consumer.get_watermark_offsets(where, timeout=ANSWER_S)
+        except KafkaException as error:  # it knows the leader of the last look only, and asks anew for the next answer
+            raise OSError(str(error)) from None
+        return int(high)
 
     def close(self) -> None:
         """Drop the connection."""
