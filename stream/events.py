@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -58,6 +58,20 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def fields(self, row: int) -> dict[str, Any]:
+        """One event's fields by their names, for whoever tells a person of it (`stream.reasons.detail_of`)."""
+        return {
+            "source": self.source[row],
+            "seq": int(self.seq[row]),
+            "city": self.city[row],
+            "indicator": self.indicator[row],
+            "industry": self.industry[row],
+            "op": self.op[row],
+            "value": float(self.value[row]),
+            "at": self.at[row],
+            "period": self.period[row],
+        }
 
 
 _one = msgspec.json.Decoder(Event).decode

@@ -1,6 +1,7 @@
 """One real Kafka and one real Redis for the whole session, started by the first test that asks for them.
 
-A test that uses `servers`, `kafka` or `redis_url` is marked `servers` by itself; `pytest -m "not servers"` is pure.
+A test that uses `servers`, `kafka`, `redis_url` or `own_servers` is marked `servers` by itself; `pytest -m
+"not servers"` is pure.
 """
 
 import os
@@ -48,7 +49,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_soak.py")  # the longest: it starts first
     for item in items:
-        if "servers" in getattr(item, "fixturenames", ()):
+        if {"servers", "own_servers"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
 
 

@@ -224,17 +224,5 @@ def _said(number: int, columns: Columns, row: int, catalogue: Catalogue) -> tupl
     column = _COLUMN.get(reason, "-")
     if reason is Reason.BAD_PERIOD and columns.period[row] is None:
         column = "at"
-    detail = detail_of(
-        reason,
-        source=columns.source[row],
-        seq=int(columns.seq[row]),
-        city=columns.city[row],
-        indicator=columns.indicator[row],
-        industry=columns.industry[row],
-        op=columns.op[row],
-        value=float(columns.value[row]),
-        at=columns.at[row],
-        period=columns.period[row],
-        catalogue=catalogue,
-    )
+    detail = detail_of(reason, catalogue=catalogue, **columns.fields(row))
     return column, f"{reason.code}: {detail}"

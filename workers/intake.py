@@ -207,17 +207,5 @@ def _reject(share: Share, row: int, reason: Reason, catalogue: Catalogue, parts:
     message, element = int(columns.message[row]), int(columns.element[row])
     if message not in parts:
         parts[message] = raw_elements(share.batch.values[message] or b"")
-    detail = detail_of(
-        reason,
-        source=columns.source[row],
-        seq=int(columns.seq[row]),
-        city=columns.city[row],
-        indicator=columns.indicator[row],
-        industry=columns.industry[row],
-        op=columns.op[row],
-        value=float(columns.value[row]),
-        at=columns.at[row],
-        period=columns.period[row],
-        catalogue=catalogue,
-    )
+    detail = detail_of(reason, catalogue=catalogue, **columns.fields(row))
     return Reject(message, element, reason, detail, parts[message][element])

@@ -40,7 +40,7 @@ from workers.prepare import prepare_topics
 from workers.settings import REPOSITORY, Settings
 
 PARTITIONS = 2
-STILL_S = 30.0  # nothing moves for so long: it will not
+STILL_S = 60.0  # nothing moves for so long: it will not
 
 
 def event(**changes: Any) -> bytes:

@@ -4,27 +4,12 @@ On a real Kafka and a real Redis, workers as processes of their own. The trial e
 tests/workers/faults.py.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.waiting import eventually
 from tests.workers.commands import run
 from tests.workers.faults import PARTITIONS, STILL_S, Trial
 from workers.local import Servers
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with Servers(tmp_path_factory.mktemp("servers")) as both:
-        yield both
-
-
-@pytest.fixture
-def trial(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
-    with Trial(servers, tmp_path, f"{request.config.option.hypothesis_seed}/{request.node.name}") as trial:
-        yield trial
 
 
 def test_a_backup_goes_back_while_everything_runs(trial: Trial, tmp_path: Path) -> None:
@@ -71,12 +56,12 @@ def test_a_backup_goes_back_while_everything_runs(trial: Trial, tmp_path: Path) 
     trial.settle()
 
 
-def test_another_log_is_refused(servers: Servers, tmp_path: Path) -> None:
+def test_another_log_is_refused(own_servers: Servers, tmp_path: Path) -> None:
     """The topic is made anew under the same name: the offsets of the file mean nothing there."""
     file = tmp_path / "state.backup"
-    with Trial(servers, tmp_path / "before", "before") as trial:
+    with Trial(own_servers, tmp_path / "before", "before") as trial:
         run(trial, "backup", str(file))
-    with Trial(servers, tmp_path / "anew", "anew") as trial:
+    with Trial(own_servers, tmp_path / "anew", "anew") as trial:
         refused = run(trial, "restore", str(file), code=1)["error"]
         assert "made of another log" in refused, refused
         assert trial.redis.keys("*") == []

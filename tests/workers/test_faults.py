@@ -10,8 +10,6 @@ import re
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -22,21 +20,8 @@ from state.keys import Offset, Partition, Token
 from state.ownership import acquire
 from tests.waiting import eventually
 from tests.workers.faults import PARTITIONS, STILL_S, Trial
-from workers.local import Servers
 
 DENSE = 0.15  # of reports: batches of a hundred events, so that there is a middle to be caught in
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with Servers(tmp_path_factory.mktemp("servers")) as both:
-        yield both
-
-
-@pytest.fixture
-def trial(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
-    with Trial(servers, tmp_path, f"{request.config.option.hypothesis_seed}/{request.node.name}") as trial:
-        yield trial
 
 
 def test_ingest_workers_are_killed_in_mid_batch(trial: Trial) -> None:

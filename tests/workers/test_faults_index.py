@@ -6,12 +6,10 @@ see tests/workers/faults.py.
 
 import re
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import pytest
 
 from index.catalogue import Catalogue, Entity
 from stream.catalogue_log import publish_catalogue
@@ -19,19 +17,6 @@ from stream.control import publish_definition
 from stream.messages import ControlVersion
 from tests.waiting import eventually
 from tests.workers.faults import PARTITIONS, STILL_S, SYSTEM, Trial, aborted_records
-from workers.local import Servers
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with Servers(tmp_path_factory.mktemp("servers")) as both:
-        yield both
-
-
-@pytest.fixture
-def trial(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
-    with Trial(servers, tmp_path, f"{request.config.option.hypothesis_seed}/{request.node.name}") as trial:
-        yield trial
 
 
 def test_index_worker_is_killed_and_another_sleeps_in_mid_transaction(trial: Trial) -> None:

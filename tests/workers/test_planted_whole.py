@@ -24,15 +24,9 @@ from workers.verify.published import read_published, read_revisions
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with Servers(tmp_path_factory.mktemp("servers")) as both:
-        yield both
-
-
-@pytest.fixture(scope="module")
-def run(servers: Servers, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Trial]:
+def run(own_servers: Servers, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Trial]:
     """A short run in which all is well. Whoever plants a fault takes it away again."""
-    with Trial(servers, tmp_path_factory.mktemp("run"), f"{pytestconfig.option.hypothesis_seed}/planted") as trial:
+    with Trial(own_servers, tmp_path_factory.mktemp("run"), f"{pytestconfig.option.hypothesis_seed}/planted") as trial:
         trial.workers(ingest=1, index=1)
         trial.feed()
         trial.flows()

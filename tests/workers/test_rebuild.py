@@ -5,29 +5,13 @@ tests/workers/faults.py.
 """
 
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-import pytest
 import redis
 
 from tests.waiting import eventually
 from tests.workers.commands import RUN_S, begin, run
 from tests.workers.faults import PARTITIONS, STILL_S, Trial
-from workers.local import Servers
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with Servers(tmp_path_factory.mktemp("servers")) as both:
-        yield both
-
-
-@pytest.fixture
-def trial(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Trial]:
-    with Trial(servers, tmp_path, f"{request.config.option.hypothesis_seed}/{request.node.name}") as trial:
-        yield trial
 
 
 def plant(trial: Trial, partition: int) -> set[str]:
