@@ -2,8 +2,7 @@
 
 Invariant: while the token holds, memory = Redis + the flushes under way. After any refusal the mirror is thrown away
 and made anew by acquire. A cell has a slot: an index into a growing int64 array; keys are packed integers, so a batch
-is
-one sort, one segmented sum and one dict look-up per touched cell. Cost of a batch: O(events log events + touched
+is one sort, one segmented sum and one dict look-up per touched cell. Cost of a batch: O(events log events + touched
 cells).
 """
 

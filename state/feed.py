@@ -1,9 +1,8 @@
 """Following what changes: one reader, all partitions, absolute values, and the position per partition.
 
-Rules (DESIGN section 3, each with its trace in PROTOCOL.md): an entry that ends at or below the applied offset is
-skipped
-(Redis went back and catches up); one that starts above it is a gap: load again; a load below the applied offset is
-never adopted: it waits; in silence the stored offset is compared, since a trimmed or rewound feed says nothing.
+Rules (docs/protocol.md has the trace of each): an entry that ends at or below the applied offset is skipped (Redis
+went back and catches up); one that starts above it is a gap: load again; a load below the applied offset is never
+adopted: it waits; in silence the stored offset is compared, since a trimmed or rewound feed says nothing.
 A state that a rebuild or a restore replaced has another lineage: what was applied before no longer goes with it, so the
 partition is loaded again, as after a gap.
 """

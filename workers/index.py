@@ -1,8 +1,7 @@
 """The index worker: runs the systems whose partition of `control` Kafka assigns to it; others stand by.
 
 A Faust agent on `control` is the turn: whoever is assigned a partition reads its definitions from the start and runs
-its
-systems. That alone would leave a zombie publishing; the transactional id per system (stream.publisher) fences it.
+its systems. That alone would leave a zombie publishing; the transactional id per system (stream.publisher) fences it.
 """
 
 from __future__ import annotations

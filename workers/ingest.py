@@ -4,8 +4,7 @@
     -> dead letters acknowledged (stream.letters) -> flush (state.flush)
 
 The flush of one batch overlaps the decoding of the next. Whatever refuses a flush (another owner, a Redis that went
-back)
-costs one `acquire` and reading again from where Redis stands; nothing is decided by a clock.
+back) costs one `acquire` and reading again from where Redis stands; nothing is decided by a clock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """One index system, run: reconcile with what is published, then a revision for all that arrived meanwhile, for ever.
 
-    reconcile   initialise transactions (fence) -> read back -> wait for the cells to reach it -> publish the
-    differences
+    reconcile   initialise transactions (fence) -> read back -> wait for the cells to reach it -> publish what differs
     follow      wait for differences -> diff -> ONE transaction -> again
 
 Who owns which number: `_revision` is the last one committed by us; nobody else can commit since `initialise`.
