@@ -21,7 +21,10 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
 
 
 def with_kept(plan: Plan) -> Plan:
-    """And the rounds of that set-up which once failed (tests/chaos/plans), as far as this machine can play them."""
+    """And the rounds of that set-up which once failed (tests/chaos/plans), as far as this machine can play them.
+
+    Those of set-up c take minutes each: `python -m tests.chaos.soak --plan-file tests/chaos/plans/NAME.json`.
+    """
     rounds = list(plan.rounds)
     for path in sorted(PLANS.glob("*.json")):
         kept = Plan.load(path)
