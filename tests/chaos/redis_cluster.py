@@ -108,7 +108,10 @@ class RedisCluster(Redises):
             return eventually(taken, HEAL_S, self.standing) - 1
         # An order lapses where the others do not vote in time: right after another fail-over, say. Then it is repeated.
         for _ in range(ORDERS):
-            eventually(lambda: holds(lambda: self.ask(following[0], "CLUSTER", "FAILOVER")), HEAL_S, self.standing)
+            # Another fault may have brought it about meanwhile: a primary refuses the order.
+            eventually(
+                lambda: taken() or holds(lambda: self.ask(following[0], "CLUSTER", "FAILOVER")), HEAL_S, self.standing
+            )
             try:
                 return eventually(taken, ORDER_S) - 1
             except NotInTimeError:
