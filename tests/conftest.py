@@ -4,6 +4,7 @@ A test that uses `servers`, `kafka`, `redis_url` or `own_servers` is marked `ser
 "not servers"` is pure.
 """
 
+import logging
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from workers.local import Servers
 from workers.local.servers import to_stderr
@@ -51,6 +53,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"servers", "own_servers"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A test that sets logging up writes to its own captured stream, which is closed when the next one logs."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

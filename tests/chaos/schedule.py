@@ -134,6 +134,17 @@ def brief_plan(setup: str, seed: str, rounds: int, *, lacking: frozenset[str] = 
     return Plan(setup, seed, sorted(lacking), made)
 
 
+def singles_plan(setup: str, seed: str, *, lacking: frozenset[str] = frozenset()) -> Plan:
+    """Each kind that is possible in a round of its own: how long the product takes after it alone."""
+    rng = random.Random(f"singles/{setup}/{seed}")
+    kinds = possible(setup, lacking)
+    feed, made = _feed(rng), []
+    for i, kind in enumerate(rng.sample(kinds, len(kinds))):
+        seconds, faults = _single(setup, [kind], rng)
+        made.append(Round(i + 1, seconds, feed, faults))
+    return Plan(setup, seed, sorted(lacking), made)
+
+
 class _Deck:
     """Deals each kind once, in any order, with the usual ones in between; then by weight.
 

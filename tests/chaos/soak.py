@@ -23,7 +23,7 @@ from tests.chaos import record
 from tests.chaos.clock import lacking
 from tests.chaos.faults import strike
 from tests.chaos.record import Writer
-from tests.chaos.schedule import MIXES, Fault, Plan, Round, make_plan
+from tests.chaos.schedule import MIXES, Fault, Plan, Round, make_plan, singles_plan
 from tests.chaos.setups import NAMES
 from tests.chaos.world import World
 
@@ -145,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)))
     parser.add_argument("--kills", type=int, default=100, help="processes to be killed, at least")
     parser.add_argument("--mix", choices=sorted(MIXES), default="even", help="kills: more of them in the same time")
+    parser.add_argument("--singles", action="store_true", help="each kind once, in a round of its own")
     parser.add_argument("--minutes", type=float, default=1e6, help="no further round begins after so long")
     parser.add_argument("--record", type=Path, help="file of the record, .jsonl.gz")
     parser.add_argument("--plan", action="store_true", help="print the plan, and do nothing")
@@ -152,11 +153,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from-round", type=int, default=1, help="leave out the rounds before")
     parser.add_argument("--folder", type=Path, help="of data and logs; a temporary one unless it is given")
     given = parser.parse_args(arguments)
-    plan = (
-        Plan.load(given.plan_file)
-        if given.plan_file
-        else make_plan(given.setup, given.seed, given.kills, lacking=lacking(), mix=given.mix)
-    )
+    if given.plan_file:
+        plan = Plan.load(given.plan_file)
+    elif given.singles:
+        plan = singles_plan(given.setup, given.seed, lacking=lacking())
+    else:
+        plan = make_plan(given.setup, given.seed, given.kills, lacking=lacking(), mix=given.mix)
     plan = replace(plan, rounds=[each for each in plan.rounds if each.number >= given.from_round])
     if given.plan:
         print(plan.dump())

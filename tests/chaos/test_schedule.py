@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.kinds import DOWN, DOWN_MOST, KINDS, possible
-from tests.chaos.schedule import MIXES, Plan, brief_plan, make_plan
+from tests.chaos.schedule import MIXES, Plan, brief_plan, make_plan, singles_plan
 from tests.chaos.setups import NAMES
 
 
@@ -62,3 +62,12 @@ def test_a_brief_plan_holds_every_kind_of_the_first_set_up(seed: str) -> None:
     assert len(faults) >= 30
     assert {fault.kind for fault in faults} == {kind.name for kind in possible("a")}
     assert plan == brief_plan("a", seed, 3)
+
+
+def test_each_kind_alone(setup: str, seed: str) -> None:
+    plan = singles_plan(setup, seed)
+    assert sorted(fault.kind for each in plan.rounds for fault in each.faults) == sorted(
+        k.name for k in possible(setup)
+    )
+    assert all(len(each.faults) == 1 for each in plan.rounds)
+    assert plan == singles_plan(setup, seed)
