@@ -126,13 +126,15 @@ class Broker:
 
     def __init__(self, address: str, options: Mapping[str, object] | None = None) -> None:
         self._address = address
-        self._said = ""
-        config: dict[str, Any] = {**client_options(address, options), "error_cb": self._note}
-        self.admin = AdminClient(config)
+        self._said = said = [""]
 
-    def _note(self, error: KafkaError) -> None:
-        if error.code() in TELLING:
-            self._said = error.str()
+        # No method of ours: workers run without the cycle collector, and a client in a cycle keeps threads and sockets.
+        def note(error: KafkaError) -> None:
+            if error.code() in TELLING:
+                said[0] = error.str()
+
+        config: dict[str, Any] = {**client_options(address, options), "error_cb": note}
+        self.admin = AdminClient(config)
 
     def topics(self, topic: str | None = None, timeout_s: float = ANSWER_S) -> ClusterMetadata:
         """What the cluster says of itself and its topics, or of one. Errors: UnreachableError."""
@@ -142,7 +144,7 @@ class Broker:
             return self.admin.list_topics(topic, timeout=timeout_s)
         except KafkaException as error:
             self.admin.poll(0)
-            reason = self._said or error.args[0].str()
+            reason = self._said[0] or error.args[0].str()
             raise UnreachableError(f"Kafka at {self._address} does not answer: {reason}") from None
 
 

@@ -100,16 +100,20 @@ class AlertRunner:
             await publisher.initialise()
             return await asyncio.to_thread(self._read_back)
 
-        reader = await until_done("Kafka", begin, self._health, stopping=lambda: self._ending)
         try:
-            self._teller.begin(self.held.alerts.values())
-            self._teller.turn(self.held.silences)
-            self._wanted = [each.alert for each in self.held.alerts.values() if _wants_cause(each.alert)]
-            self._explained = []
-            ended = [message for system in self.systems.values() for message in system.orphans()]
-            await self._turns(publisher, reader, ended)
+            reader = await until_done("Kafka", begin, self._health, stopping=lambda: self._ending)
+            try:
+                self._teller.begin(self.held.alerts.values())
+                self._teller.turn(self.held.silences)
+                self._wanted = [each.alert for each in self.held.alerts.values() if _wants_cause(each.alert)]
+                self._explained = []
+                ended = [message for system in self.systems.values() for message in system.orphans()]
+                await self._turns(publisher, reader, ended)
+            finally:
+                await asyncio.to_thread(reader.close)
         finally:
-            await asyncio.to_thread(reader.close)
+            # Not left to be collected: workers run without the cycle collector, and a client has threads of its own.
+            publisher.close()
 
     def _read_back(self) -> OutputReader:
         """Blocking: everything that the last owner left. Errors: UnreachableError, MessageError, DefinitionError."""

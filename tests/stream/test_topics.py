@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from itertools import product
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,7 @@ from uuid import uuid4
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from stream.topics import EVENTS, all_topics
+from stream.topics import EVENTS, Broker, all_topics
 
 HOUR_MS = 3_600_000
 
@@ -40,3 +42,15 @@ def test_what_a_worker_writes_whose_clock_is_hours_off_is_taken(kafka: str) -> N
         kind, stamp_ms = message.timestamp()
         assert kind == TIMESTAMP_LOG_APPEND_TIME
         assert abs(stamp_ms - now_ms) < HOUR_MS
+
+
+def test_an_admin_client_goes_with_its_last_user() -> None:
+    """Found by the chaos trial (set-up a, seed 105, each kind alone): workers run without the cycle collector."""
+    gc.disable()
+    try:
+        broker = Broker("127.0.0.1:9", {})
+        gone = weakref.ref(broker)
+        del broker
+        assert gone() is None
+    finally:
+        gc.enable()
