@@ -128,7 +128,7 @@ class Broker:
         self._address = address
         self._said = said = [""]
 
-        # No method of ours: workers run without the cycle collector, and a client in a cycle keeps threads and sockets.
+        # No method of ours: a worker's cycle collector seldom runs, and a client in a cycle keeps threads and sockets.
         def note(error: KafkaError) -> None:
             if error.code() in TELLING:
                 said[0] = error.str()

@@ -5,6 +5,7 @@ Loads the cells from Redis once for all alerts of a turn. Blocking, some seconds
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from typing import Any
 
@@ -44,6 +45,9 @@ def causes_of(settings: Settings, system: str, subjects: Iterable[Subject]) -> d
             "cities": _first(told.cities, CITY, told.move),
             **{name: now.where()[name] for name in ("revision", "at_revision")},
         }
+    # Boards have cycles, and a worker's collector seldom runs (workers.run.prepare_process): the young ones, at once.
+    del now
+    gc.collect(1)
     return found
 
 

@@ -112,7 +112,7 @@ class AlertRunner:
             finally:
                 await asyncio.to_thread(reader.close)
         finally:
-            # Not left to be collected: workers run without the cycle collector, and a client has threads of its own.
+            # Not left to be collected: a worker's cycle collector seldom runs, and a client has threads of its own.
             publisher.close()
 
     def _read_back(self) -> OutputReader:

@@ -45,7 +45,7 @@ def test_what_a_worker_writes_whose_clock_is_hours_off_is_taken(kafka: str) -> N
 
 
 def test_an_admin_client_goes_with_its_last_user() -> None:
-    """Found by the chaos trial (set-up a, seed 105, each kind alone): workers run without the cycle collector."""
+    """Found by the chaos trial (set-up a, seed 105, each kind alone): a worker's cycle collector seldom runs."""
     gc.disable()
     try:
         broker = Broker("127.0.0.1:9", {})
