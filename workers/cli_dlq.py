@@ -89,10 +89,11 @@ def replay_letters(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be sent")] = False,
     json: Json = False,
 ) -> None:
-    """Send letters again, repaired, under a fresh identity: source dlq/<partition>, seq = offset in the dead-letter
-    topic.
+    """Send letters again, repaired, under an identity of their own: source dlq/<partition>/<block>, seq = offset in
+    the dead-letter topic, 4,096 offsets a block.
 
-    Replaying the same letter twice is harmless: the second is a duplicate.
+    Replaying the same letter twice is harmless: the second is a duplicate, also where the first was rejected again and
+    is a letter itself by now.
     """
 
     with told():

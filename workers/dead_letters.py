@@ -1,14 +1,22 @@
-"""Reading dead letters back, repairing them, and sending them again under a fresh identity."""
+"""Reading dead letters back, repairing them, and sending them again under an identity that is the letter's for good.
+
+The identity is the letter's place in the dead-letter topic. `seq` is the offset, and each block of offsets is a source
+of its own, no longer than a window: so a letter is never below the window, however many were replayed before it. A
+replayed letter that is rejected again is another letter with the same identity: whichever of them is replayed, and how
+often, counts once.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from stream.events import MAX_SEQ
 from stream.letters import Letter, letter_of
 from stream.tail import high_watermarks, read_to
 from stream.topics import DLQ, partitions_of_topic
@@ -16,6 +24,8 @@ from workers.feed import Outbox
 from workers.settings import Settings
 
 TEXTS = frozenset(("city", "indicator", "industry", "op", "at", "period"))  # fields of an event that are strings
+BLOCK = 4096  # offsets a source; at most the catalogue's `window`, or letters are rejected as `stale-sequence`
+_REPLAYED = re.compile(r"dlq/([0-9]{1,9})(?:/[0-9]{1,19})?")
 REPAIR_S = 10.0  # a repair program that takes longer on one letter is broken
 
 
@@ -78,7 +88,7 @@ def read_letters(settings: Settings, wanted: Filter) -> Iterator[Stored]:
 def repaired(
     letters: Iterable[Stored], assignments: list[str], program: Path | None
 ) -> tuple[list[Repaired], list[str]]:
-    """Events to send for `letters`, and the positions of those that are no JSON object even after the repair.
+    """Events to send for `letters`, each once, and the positions of those that are no JSON object after the repair.
 
     `assignments`: `field=value`; `program` gets the bytes on standard input and prints the event. Errors: ValueError
     for an assignment without `=`; OSError where the program cannot be run.
@@ -94,22 +104,38 @@ def repaired(
             fields[name] = json.loads(text, parse_constant=_refuse) if is_json else text
         except ValueError:
             fields[name] = text
-    events, unreadable = [], []
-    for stored in letters:
+    events: dict[tuple[str, int], Repaired] = {}
+    unreadable = []
+    # Of several letters of one event only the latest is sent, or what cannot be mended would double with each replay.
+    for stored in sorted(letters, key=lambda each: each.letter.timestamp_ms):
         raw = _through(program, stored.letter.raw) if program else stored.letter.raw
         try:
             # The standard reader takes all that the workers took: half of a surrogate pair, numbers of any length.
             event = json.loads(raw.decode("utf-8"), parse_constant=_refuse, parse_int=_integer)
             if not isinstance(event, dict):
                 raise ValueError("no object")
-            event |= fields | {"source": f"dlq/{stored.partition}", "seq": stored.offset}
+            source, seq = _identity(stored)
+            event |= fields | {"source": source, "seq": seq}
             value = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()
         except (ValueError, RecursionError):
             unreadable.append(stored.letter.key)
             continue
         city = event.get("city")
-        events.append(Repaired(city.encode("utf-8", "replace") if isinstance(city, str) else None, value))
-    return events, unreadable
+        events[source, seq] = Repaired(city.encode("utf-8", "replace") if isinstance(city, str) else None, value)
+    return list(events.values()), unreadable
+
+
+def _identity(stored: Stored) -> tuple[str, int]:
+    """Source and seq of a letter's event: those of the first letter, where it is itself a replayed one."""
+    partition, offset = stored.partition, stored.offset
+    try:
+        sent = json.loads(stored.letter.raw.decode("utf-8"), parse_int=_integer)
+        found = _REPLAYED.fullmatch(sent["source"])
+        if found and type(sent["seq"]) is int and 0 <= sent["seq"] <= MAX_SEQ:
+            partition, offset = int(found[1]), sent["seq"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        pass  # no event that can be read was replayed by us
+    return f"dlq/{partition}/{offset // BLOCK}", offset
 
 
 def _refuse(name: str) -> NoReturn:

@@ -17,7 +17,7 @@ from state.valid import Valid
 
 PATTERNS = 100  # of the catalogue that are told apart
 KEPT = 10_000  # sources whose label is remembered; then all are forgotten, and matched anew
-REPLAYED = "dlq/*"  # repaired dead letters: `dlq/<partition>`
+REPLAYED = "dlq/*"  # repaired dead letters: `dlq/<partition>/<block>`
 OTHER, UNREADABLE = "other", "unreadable"
 
 

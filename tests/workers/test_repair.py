@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from index.catalogue import Limits
 from stream.letters import Letter
 from tests.stream.made_messages import EVENT, LONG
 from workers.dead_letters import Filter, Stored, repaired
@@ -33,12 +34,51 @@ def mend(value: bytes, *assignments: str, program: Path | None = None) -> dict[s
     return json.loads(events[0].value, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
-USUAL = json.loads(raw()) | {"source": "dlq/3", "seq": 17}
+USUAL = json.loads(raw()) | {"source": "dlq/3/0", "seq": 17}
 
 
 def test_a_fresh_identity_and_nothing_else_is_changed():
     assert mend(raw()) == USUAL
     assert mend(raw(note='{"by":[1,null]}')) == USUAL | {"note": {"by": [1, None]}}
+
+
+def identity(value: bytes, partition: int, offset: int) -> tuple[str, int]:
+    events, _ = repaired([stored(value, partition, offset)], [], None)
+    event = json.loads(events[0].value)
+    return event["source"], event["seq"]
+
+
+@pytest.mark.parametrize("offset", [0, 4095, 4096, 4097, 12_345_678])
+def test_no_letter_is_ever_below_the_window_of_its_source(offset: int):
+    """However many letters were replayed before it: the numbers of a source span one default window."""
+    source, seq = identity(raw(), 3, offset)
+    assert (source, seq) == (f"dlq/3/{offset // 4096}", offset)
+    assert {identity(raw(), 3, seq - seq % Limits().window + i)[0] for i in (0, Limits().window - 1)} == {source}
+
+
+@pytest.mark.parametrize("source", ["dlq/1", "dlq/1/2"])
+def test_a_replayed_letter_that_was_rejected_again_keeps_its_identity(source: str):
+    """Replayed before the cause was mended: both letters are of one event, and it counts once."""
+    again = raw(source=f'"{source}"', seq="8200")
+    assert identity(again, 3, 9_000_000) == identity(raw(), 1, 8200) == ("dlq/1/2", 8200)
+
+
+def test_of_letters_of_one_event_the_latest_is_sent():
+    """Else a letter that nobody can mend would double with every replay."""
+    first, again = stored(raw(city='"1"'), 1, 8200), stored(raw(source='"dlq/1/2"', seq="8200", city='"2"'), 0, 70)
+    again = again._replace(letter=again.letter._replace(timestamp_ms=first.letter.timestamp_ms + 1))
+    for letters in ([first, again], [again, first]):
+        events, unreadable = repaired(letters, [], None)
+        assert [json.loads(event.value)["city"] for event in events] == ["2"]
+        assert unreadable == []
+
+
+@pytest.mark.parametrize(
+    ("source", "seq"),
+    [("dlq/", "5"), ("dlq/x", "5"), ("dlq/1", "true"), ("dlq/1", "-1"), ("dlq/1", "1e3"), ("dlq/1", LONG), ("a", "5")],
+)
+def test_what_no_replay_has_sent_has_the_identity_of_its_letter(source: str, seq: str):
+    assert identity(raw(source=f'"{source}"', seq=seq), 3, 17) == ("dlq/3/0", 17)
 
 
 @pytest.mark.parametrize(
