@@ -56,10 +56,27 @@ def told(code: int = 1) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
-        if not isinstance(error, _for_people()):
+        said = str(error) if isinstance(error, _for_people()) else _of_a_server(error)
+        if said is None:
             raise
-        note(f"tidewatch: {masked(str(error))}")
+        note(f"tidewatch: {masked(said)}")
         raise typer.Exit(code) from None
+
+
+def _of_a_server(error: Exception) -> str | None:
+    """What a client of Redis or Kafka says of its server, with the address; None: it is another error."""
+    from confluent_kafka import KafkaError, KafkaException
+    from redis.exceptions import RedisClusterException, RedisError
+
+    from workers.settings import Settings
+
+    if isinstance(error, RedisError | RedisClusterException):
+        return f"Redis at {Settings().redis}: {type(error).__name__}: {error}; `tidewatch doctor` looks closer"
+    if isinstance(error, KafkaException):
+        first = error.args[0] if error.args else ""
+        text = first.str() if isinstance(first, KafkaError) else str(error)
+        return f"Kafka at {Settings().kafka}: {text}; `tidewatch doctor` looks closer"
+    return None
 
 
 def _for_people() -> tuple[type[Exception], ...]:
