@@ -18,9 +18,8 @@ from redis.asyncio import Redis
 from index.rules.rule import FILE, Rule, read_rules
 from stream.messages import AlertSilence
 from stream.topics import CONTROL, SYSTEM_PARTITIONS
-from workers.alert_cause import causes_of
 from workers.alert_out import outputs_of
-from workers.alert_runner import AlertRunner, Cause
+from workers.alert_runner import AlertRunner
 from workers.alert_sources import SourceLook
 from workers.alert_system import AlertSystem
 from workers.alert_tell import Teller
@@ -46,9 +45,9 @@ def rules_file(settings: Settings) -> Path:
 class AlertWorker:
     """One process's partitions. `await run()` until `stop()`; Kafka's assignments come in through `assigned`."""
 
-    def __init__(self, settings: Settings, redis: Redis, health: Health, cause_of: Cause = causes_of) -> None:
+    def __init__(self, settings: Settings, redis: Redis, health: Health) -> None:
         """Errors: DefinitionError (the rules), ValueError (an output's setting)."""
-        self._settings, self._health, self._cause_of = settings, health, cause_of
+        self._settings, self._health = settings, health
         self._rules = rules_of(settings)
         self._partitions: set[int] = set()
         self._runners: dict[int, tuple[AlertRunner, asyncio.Task[None]]] = {}
@@ -109,7 +108,6 @@ class AlertWorker:
                 return
             runner = AlertRunner(
                 self._settings, self._rules, partition, self._sources, self._teller, self._health, self._metrics,
-                self._cause_of,
             )  # fmt: skip
             self._runners[partition] = runner, asyncio.create_task(runner.run(), name=f"alerts-{partition}")
 

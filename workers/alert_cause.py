@@ -1,58 +1,56 @@
-"""Why an alert fires: the three indicators and the three cities that explain most of the move, from `explain`.
+"""Why an alert fires, asked of a process of its own (`workers.alert_cause_find`) that ends with its answer.
 
-Loads the cells from Redis once for all alerts of a turn. Blocking, some seconds at worst: never in the rules' way.
+The cells of a whole system are loaded for it. In a thread of the worker that took the interpreter's lock from the
+rules, and what the C library kept of it grew with every cause (measured: 78 MiB over five rounds); a process that ends
+gives everything back. A partition has one such process at most.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from index.explain import explain
-from index.explain_parts import CITY, INDICATOR, Part
-from index.periods import Period
-from workers.now import board_now
-from workers.settings import Settings
+from stream.errors import UnreachableError
+from workers.alert_cause_find import BOUND_S, Answer, Job, Subject
+from workers.settings import REPOSITORY, Settings
 
-MOST = 3
-Subject = tuple[str, str]  # entity, period
+_encode = msgspec.json.Encoder().encode
+_answer = msgspec.json.Decoder(Answer).decode
 
 
-def causes_of(settings: Settings, system: str, subjects: Iterable[Subject]) -> dict[Subject, dict[str, Any]]:
-    """The cause of each, as JSON: of `move` (from `other` to `period`) the parts by indicator and by city.
+async def causes_of(settings: Settings, system: str, subjects: Iterable[Subject]) -> Mapping[Subject, dict[str, Any]]:
+    """The cause of each, as JSON (`workers.alert_cause_find.find`). Some seconds; cancelled, the process ends at once.
 
-    Errors: those of `workers.now.board_now`. A subject that has no split has a `reason` instead of parts.
+    Errors: UnreachableError, with what went wrong there, or because nothing was found within BOUND_S.
     """
-    now = board_now(settings, system)
-    found = {}
-    for entity, period in subjects:
-        try:
-            told = explain(now.boards[0].system, entity, Period.parse(period))
-        except ValueError as error:  # the definition was changed meanwhile
-            found[entity, period] = {"reason": str(error)}
-            continue
-        found[entity, period] = {
-            "period": told.period,
-            "other": told.other,
-            "days": told.days,
-            "move": told.move,
-            "growth": told.growth,
-            "reason": told.reason,
-            "indicators": _first(told.indicators, INDICATOR, told.move),
-            "cities": _first(told.cities, CITY, told.move),
-            **{name: now.where()[name] for name in ("revision", "at_revision")},
-        }
-    # Boards have cycles, and a worker's collector seldom runs (workers.run.prepare_process): the young ones, at once.
-    del now
-    gc.collect(1)
-    return found
-
-
-def _first(parts: list[Part], cause: str, move: float | None) -> list[dict[str, Any]]:
-    """Those that drive the move: its direction first, the largest first."""
-    sign = -1.0 if move is not None and move < 0 else 1.0
-    chosen = sorted((part for part in parts if part.cause == cause), key=lambda part: -sign * part.move)
-    return [{**msgspec.to_builtins(part), "share": part.move / move if move else None} for part in chosen[:MOST]]
+    asked = list(subjects)
+    job = Job(settings.kafka, settings.kafka_options, settings.redis, system, asked)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workers.alert_cause_find", cwd=REPOSITORY, stdin=PIPE, stdout=PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(BOUND_S):
+            # Not as arguments: they stand in the list of processes. The pipe stays open: with it the process would end.
+            process.stdin.write(_encode(job) + b"\n")
+            await process.stdin.drain()
+            said = await process.stdout.read()
+        answer = _answer(said)
+    except TimeoutError:
+        raise UnreachableError(f"no cause was found within {BOUND_S:.0f} s") from None
+    except (OSError, msgspec.DecodeError):
+        raise UnreachableError("the process that looks for causes ended without an answer") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+        process.stdin.close()
+        await process.wait()
+    if answer.error:
+        raise UnreachableError(answer.error)
+    return dict(zip(asked, answer.causes, strict=True))

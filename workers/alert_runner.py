@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 import structlog
@@ -29,6 +27,7 @@ from stream.messages import AlertMessage
 from stream.publisher import Publisher, Record
 from stream.topics import DELTAS, UPDATES
 from workers.alert_back import updates_before, watch_anew
+from workers.alert_cause import causes_of
 from workers.alert_reader import OutputReader
 from workers.alert_sources import SourceLook
 from workers.alert_system import AlertSystem, definition_of, subject_of_message
@@ -44,7 +43,6 @@ log = structlog.get_logger(__name__)
 
 COMMIT_S = 1.0
 AGAIN_S = 1.0  # before a fenced or failed worker that is still assigned begins anew
-Cause = Callable[[Settings, str, list[tuple[str, str]]], Mapping[tuple[str, str], dict[str, Any]]]
 
 
 class AlertRunner:
@@ -52,11 +50,10 @@ class AlertRunner:
 
     def __init__(
         self, settings: Settings, rules: tuple[Rule, ...], partition: int, sources: SourceLook, teller: Teller,
-        health: Health, metrics: AlertMetrics, cause_of: Cause,
+        health: Health, metrics: AlertMetrics,
     ) -> None:  # fmt: skip
         self._settings, self._rules, self.partition = settings, rules, partition
         self._sources, self._teller, self._health, self._metrics = sources, teller, health, metrics
-        self._cause_of = cause_of
         self._ending = False
         self._task = f"alerts {partition}"
         self.systems: dict[str, AlertSystem] = {}
@@ -89,6 +86,7 @@ class AlertRunner:
                 self._health.rest(self._task)
                 if self._causes is not None:
                     self._causes.cancel()
+                    await asyncio.gather(self._causes, return_exceptions=True)
                     self._causes = None
 
     async def _follow(self) -> None:
@@ -237,7 +235,7 @@ class AlertRunner:
             mine = [message for message in wanted if message.system == name]
             subjects = list(dict.fromkeys((m.entity, m.period or "") for m in mine))
             try:
-                found = await asyncio.to_thread(self._cause_of, self._settings, name, subjects)
+                found = await causes_of(self._settings, name, subjects)
             except Exception as error:  # an alert without a cause is better than no worker
                 log.warning("no cause", system=name, alerts=len(mine), reason=f"{type(error).__name__}: {error}")
                 continue
