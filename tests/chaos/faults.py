@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.chaos import faults_brokers, faults_redis, faults_workers
+from tests.chaos import faults_brokers, faults_redis, faults_repair, faults_workers
 from tests.chaos.schedule import Fault
 from tests.chaos.world import World
 
 Strike = Callable[[World, Fault], int]
 
-STRIKES: dict[str, Strike] = {**faults_workers.STRIKES, **faults_redis.STRIKES, **faults_brokers.STRIKES}
+STRIKES: dict[str, Strike] = {
+    **faults_workers.STRIKES, **faults_repair.STRIKES, **faults_redis.STRIKES, **faults_brokers.STRIKES,
+}  # fmt: skip
 
 
 def strike(world: World, fault: Fault) -> int:

@@ -50,6 +50,8 @@ KINDS = {
         Kind("define", 2, most=3),
         Kind("upgrade", 1, most=2),
         Kind("catalogue", 0.7, most=1),
+        Kind("rebuild", 1, most=2),
+        Kind("restore", 1, (1, 5), most=1),
         # Redis
         Kind("redis-kill", 16, (0.0, 1.5), kill=1),
         Kind("redis-back", 3, (1.5, 5), kill=1, most=3),

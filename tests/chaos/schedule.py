@@ -217,6 +217,8 @@ def _target(setup: str, name: str, rng: random.Random) -> tuple[str, dict[str, A
     if what in ("define", "upgrade"):
         number = rng.randrange(WORKERS["index"])
         return ("dti-2023" if what == "define" else f"index/{number}"), {"platform": round(rng.uniform(0.2, 0.6), 2)}
+    if what == "rebuild":
+        return f"partition/{rng.randrange(PARTITIONS)}", {}
     if what == "scale":
         return "ingest", {"counts": list(SCALE)}
     if what == "redis":

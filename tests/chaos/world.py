@@ -70,6 +70,7 @@ class World:
         self.workers = Supervisor(folder / "workers", self.setup.kafka, self.setup.redis, env, seed, self.note)
         self._reel = Reel(self.catalogue, SYSTEM)
         self.feeds: list[Feed] = []
+        self.wrong: list[str] = []  # what a fault found that must not be: a failure of its round
         self.broker_down, self.redis_down = threading.Lock(), threading.Lock()  # one at a time below what they need
         self._checker: Checker | None = None
         self._leaks = Leaks(mark=f"TIDEWATCH_KAFKA={self.setup.kafka}", temporary=folder / "temporary")
@@ -164,6 +165,7 @@ class World:
         found = self.checker.check(
             sent=self.sent(), expected=self.expected(), alive=self.workers.check, still_s=STILL_S
         )
+        found.failures += self.wrong
         try:
             eventually(self.workers.ready, STILL_S, self.workers.logs)
         except NotInTimeError as error:
