@@ -129,10 +129,7 @@ async def send_lines(
     outbox = Outbox(address, options, report_all=True)
     partitions = sorted(outbox.ends())
     events_before, letters_before = (_ends(address, topic, partitions, options) for topic in (EVENTS, DLQ))
-    # Nobody stands behind the marker of a transaction that ends a log.
-    stored = {p: int(await redis.hget(key(p, META), "offset") or 0) for p in partitions}
-    reachable = Ends(address, options).without_markers(stored, events_before)
-    report.alone = await _passed(redis, reachable, min(wait_s, 5.0), clock)
+    report.alone = await passed_ends(redis, address, events_before, options, wait_s=min(wait_s, 5.0), clock=clock)
     counts_before = await _counts(redis, partitions)
     _send(lines, outbox, limits, report, progress)
     outbox.close()
@@ -152,6 +149,21 @@ async def send_lines(
     report.accepted = report.sent - refused if report.complete else counts["accepted"]
     report.seconds = clock() - began
     return report
+
+
+async def passed_ends(
+    redis: Redis,
+    address: str,
+    ends: Mapping[int, int],
+    options: Mapping[str, object] | None = None,
+    *,
+    wait_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
+    """Whether the workers have passed `ends` of `indicator-events`; gives up after `wait_s` in which none gets on."""
+    # Nobody stands behind the marker of a transaction that ends a log.
+    stored = {p: int(await redis.hget(key(p, META), "offset") or 0) for p in ends}
+    return await _passed(redis, Ends(address, options).without_markers(stored, ends), wait_s, clock)
 
 
 def _lines(path: Path | None) -> Iterator[Line]:

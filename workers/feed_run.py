@@ -16,12 +16,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from index.catalogue import Catalogue
 from state.keys import SEQ, key
 from stream.errors import UnreachableError
+from stream.tail import high_watermarks
 from stream.topics import EVENTS, partitions_of_topic
 from workers.catalogue_in_force import catalogue_in_redis
 from workers.connect import make_redis
 from workers.feed import Outbox, Sent, play
 from workers.feed_csv import check, messages, refuse_numbers, to_send
-from workers.feed_file import send_file, send_lines
+from workers.feed_file import passed_ends, send_file, send_lines
 from workers.output import note, notes
 from workers.scenario import Play, days_of, iter_batches, load
 from workers.settings import Settings
@@ -110,6 +111,14 @@ def send_csv_and_count(
         with Progress(console=notes) as progress:
             bar = progress.add_task("sending", total=checked.good)
             try:
+                # What an earlier try left in the log and not in the windows yet would be sent again as dead letters.
+                marks = high_watermarks(settings.kafka, [(EVENTS, p) for p in partitions], settings.kafka_options)
+                ends = {partition: end for (_, partition), end in marks.items()}
+                if not await passed_ends(redis, settings.kafka, ends, settings.kafka_options, wait_s=wait_s):
+                    raise ValueError(
+                        f"{path}: ingest workers have not read {EVENTS} to its end, and do not get on, so nobody knows "
+                        "which lines were sent before; nothing was sent. Start them (`tidewatch doctor` shows the lag)"
+                    )
                 tops = await _tops(redis, partitions, list(checked.highest))
                 refuse_numbers(path, checked, tops)
                 rows = messages(path, {bad.line for bad in checked.bad})

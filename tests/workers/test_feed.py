@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from index.catalogue import Catalogue
 from stream.errors import StreamError
 from stream.publisher import Record
-from stream.tail import read_to
+from stream.tail import high_watermarks, read_to
 from stream.topics import EVENTS
 from tests.waiting import eventually
 from workers.connect import make_redis
@@ -207,3 +207,17 @@ async def test_where_no_worker_gets_on_the_report_is_not_complete(alone: Setting
     assert not report.complete
     assert not report.alone
     assert report.sent == 1
+
+
+@pytest.mark.servers
+def test_a_csv_file_waits_for_the_workers_before_it_is_sent_again(alone: Settings, tmp_path: Path):
+    """A first try that lies in the log unread would come again as dead letters, all but the last window of it."""
+    path = tmp_path / "events.csv"
+    path.write_text("source,city,indicator,op,value,at\nlate,330100,dti.ecommerce,add,1,2021-04-12T08:00:12+08:00\n")
+    behind = alone.model_copy(update={"redis": alone.redis.rstrip("0123456789") + "5"})  # no worker writes there
+    where = [(EVENTS, p) for p in (0, 1)]
+    before = high_watermarks(alone.kafka, where)
+    with pytest.raises(ValueError, match=r"which lines were sent before; nothing was sent\. Start them"):
+        send_csv_and_count(behind, path, 0.2, False)
+    assert high_watermarks(alone.kafka, where) == before
+    assert send_csv_and_count(alone, path, 60.0, False)["accepted"] == 1
