@@ -6,17 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from redis.asyncio import Redis
 from redis.exceptions import RedisClusterException, RedisError
 
+from state.errors import StateError
 from state.keys import Partition
 from workers.masked import masked
 from workers.output import console, emit, note, people_table, told
 from workers.repair_error import RepairError
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from workers.rebuild import Verdict
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 TIMEOUT_S = 120.0  # of one answer of Redis: a whole partition is written in one step
@@ -46,46 +50,52 @@ def rebuild(
     """Recompute Redis's aggregates from the log, and swap in what differs, while the workers go on.
 
     Exit code 0: all was right, and nothing was written; 1: it was wrong, and is mended (with --dry-run: is wrong);
-    2: it could not be done.
+    2: a partition could not be judged; the others are, and what is mended is said at once.
     """
-    from workers.rebuild import Verdict, partitions_of
+    from workers.rebuild import partitions_of
     from workers.rebuild import rebuild as rebuild_one
 
-    async def run(settings: Settings) -> list[Verdict]:
+    async def run(settings: Settings) -> tuple[list[Verdict], dict[str, str]]:
         there = partitions_of(settings)
         absent = sorted(set(partition or ()) - set(there))
         if absent:
             raise ValueError(f"--partition {absent[0]}: indicator-events has the partitions 0 to {there[-1]}")
+        verdicts: list[Verdict] = []
+        failed: dict[str, str] = {}
         async with _redis(settings) as redis:
-            return [
-                await rebuild_one(settings, redis, Partition(p), dry_run=dry_run, progress=note)
-                for p in sorted(set(partition or there))
-            ]
+            for p in sorted(set(partition or there)):
+                try:
+                    verdict = await rebuild_one(settings, redis, Partition(p), dry_run=dry_run, progress=note)
+                except (RepairError, StateError) as error:  # of this partition alone
+                    failed[str(p)] = masked(str(error))
+                    note(f"tidewatch: {failed[str(p)]}")
+                    continue
+                verdicts.append(verdict)
+                # At once: whatever happens to the next partition, what was written here is said.
+                _print(verdict, limit, table=not json)
+        return verdicts, failed
 
     with told(FAILED):
-        verdicts = asyncio.run(run(Settings()))
+        verdicts, failed = asyncio.run(run(Settings()))
+        right = not failed and all(v.right for v in verdicts)
         if json:
-            emit({"right": all(v.right for v in verdicts), "partitions": [v.to_json() for v in verdicts]})
-        else:
-            for verdict in verdicts:
-                _print(verdict, limit)
-        raise typer.Exit(0 if all(v.right for v in verdicts) else 1)
+            emit({"right": right, "partitions": [v.to_json() for v in verdicts], "failed": failed})
+        raise typer.Exit(FAILED if failed else 0 if right else 1)
 
 
-def _print(verdict: object, limit: int) -> None:
-    from workers.rebuild import Verdict
-
-    assert isinstance(verdict, Verdict)
+def _print(verdict: Verdict, limit: int, *, table: bool) -> None:
     where = f"partition {verdict.partition} at offset {verdict.offset:,} ({verdict.events:,} events)"
     if verdict.right:
         note(f"{where}: right, nothing written")
         return
     total = sum(verdict.kinds.values())
     note(f"{where}: {total:,} difference{'s' * (total != 1)}, {'mended' if verdict.swapped else 'nothing written'}")
-    table = people_table("kind", "row", "field", "Redis", "by the log", title=f"{where}: {dict(verdict.kinds)}")
+    if not table:
+        return
+    rows = people_table("kind", "row", "field", "Redis", "by the log", title=f"{where}: {dict(verdict.kinds)}")
     for each in verdict.shown[: limit or None]:
-        table.add_row(each.kind, each.row, each.field, each.live or "-", each.right or "-")
-    console.print(table)
+        rows.add_row(each.kind, each.row, each.field, each.live or "-", each.right or "-")
+    console.print(rows)
 
 
 def backup(

@@ -23,8 +23,8 @@ notes = Console(stderr=True)
 
 
 def note(line: str) -> None:
-    """One line to standard error."""
-    notes.print(printable(line), markup=False, highlight=False)
+    """One line to standard error, never broken: the commands and paths in it are copied."""
+    notes.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class PlainTable(Table):

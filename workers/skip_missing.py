@@ -15,7 +15,7 @@ from state.errors import RewoundError
 from state.keys import Partition, Token
 from state.skip import Skip, skip, stored_offset
 from stream.ends import Ends
-from stream.topics import EVENTS
+from stream.topics import EVENTS, partitions_of_topic
 from workers.redis_client import make_redis
 from workers.settings import Settings
 
@@ -36,6 +36,9 @@ def skip_missing(
     `agree` is told what is lost, and decides. Returns partition, from, to, missing. Errors: ValueError (nothing is
     missing, `to` is another offset, nobody agrees); RewoundError (a worker moved it meanwhile), UnreachableError.
     """
+    there = partitions_of_topic(settings.kafka, EVENTS, settings.kafka_options)
+    if there and partition not in there:
+        raise ValueError(f"--partition {partition}: {EVENTS} has the partitions 0 to {there[-1]}")
     ends = Ends(settings.kafka, settings.kafka_options)
     low, high = ends.ask([partition], first=True)[partition], ends.ask([partition])[partition]
 

@@ -359,6 +359,8 @@ def test_the_log_no_longer_holds_what_comes_next(desk: Desk, worker: str):
         for partition, to, said in (0, low - 1, f"--to {low}"), (0, low + 1, f"--to {low}"), (1, low, "missing"):
             with pytest.raises(ValueError, match=said):
                 skip_missing(desk.settings, partition, to, "me", "a test", lambda lost: True)
+        with pytest.raises(ValueError, match=f"has the partitions 0 to {PARTITIONS - 1}"):
+            skip_missing(desk.settings, 99, low, "me", "a test", lambda lost: True)
         with pytest.raises(ValueError, match="nothing was skipped"):
             skip_missing(desk.settings, 0, low, "me", "a test", lambda lost: False)
 

@@ -26,7 +26,7 @@ def test_what_a_server_refuses_is_one_line(
     monkeypatch.setenv("TIDEWATCH_KAFKA", "two:9000")
     with pytest.raises(typer.Exit) as end, told(2):
         raise error
-    said = " ".join(capsys.readouterr().err.split())
+    (said,) = capsys.readouterr().err.splitlines()
     assert end.value.exit_code == 2
     assert said.startswith(f"tidewatch: {where}")
     assert "tidewatch doctor" in said
