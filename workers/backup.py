@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from index.errors import IndexFault
 from state.aggregates import Aggregates
 from state.content import Content
-from state.errors import CorruptStateError
+from state.errors import CorruptStateError, SchemaError
 from state.inspect import Look, inspect, rows_there
 from state.keys import SCHEMA, Partition, Token
 from state.replace import put
@@ -132,7 +132,13 @@ async def restore(
             raise RepairError(f"{path}: partition {part.partition}: {error}; nothing written") from None
         offsets[part.partition] = part.content.offset
     _held(settings, path, offsets)
-    seen = {p: await inspect(redis, Partition(p)) for p in offsets}
+    try:
+        seen = {p: await inspect(redis, Partition(p)) for p in offsets}
+    except SchemaError as error:
+        raise RepairError(
+            f"{error}. A newer state may hold keys that this version does not know, so it is not overwritten: go back "
+            "by restoring into an empty Redis"
+        ) from None
     there = {p: look.meta.get("offset", "0") for p, look in seen.items()}
     taken = [p for p, offset in there.items() if offset != "0" or seen[p].rows or seen[p].odd]
     if taken and not replace:

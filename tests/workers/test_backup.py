@@ -42,6 +42,8 @@ def test_a_backup_goes_back_while_everything_runs(trial: Trial, tmp_path: Path) 
 
     # Everything lost, nobody at work; and a Redis that another log filled. Then it goes on from the backup.
     trial.workers(ingest=0, index=0)
+    trial.redis.hset("{tw:1}:meta", "schema", 9)
+    assert "into an empty Redis" in run(trial, "restore", str(file), "--replace", code=1)["error"]
     trial.redis.flushall()
     damaged = tmp_path / "damaged.backup"
     whole = bytearray(file.read_bytes())
@@ -66,4 +68,4 @@ def test_another_log_is_refused(own_servers: Servers, tmp_path: Path) -> None:
         assert "made of another log" in refused, refused
         assert trial.redis.keys("*") == []
         trial.redis.hset("{tw:1}:meta", mapping={"offset": 1_000_000, "schema": 1})
-        assert "its log ends at" in run(trial, "rebuild", "--partition", "1", code=2)["error"]
+        assert "its log ends at" in run(trial, "rebuild", "--partition", "1", code=2)["failed"]["1"]
