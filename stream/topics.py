@@ -58,6 +58,11 @@ class Topic:
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 
 
+# An alert worker that is away for no longer evaluates every revision: until then compaction takes nothing of one.
+WHOLE_MS = 300_000
+_WHOLE = {"min.compaction.lag.ms": str(WHOLE_MS)}
+
+
 def _compacted(segment_bytes: int = 64 << 20) -> dict[str, str]:
     # Compaction skips the open segment: it must roll, else a reader at start reads every value there ever was.
     return {
@@ -87,10 +92,10 @@ def all_topics(partitions: int) -> list[Topic]:
             },
         ),
         Topic(CONTROL, SYSTEM_PARTITIONS, _compacted()),
-        Topic(UPDATES, SYSTEM_PARTITIONS, _compacted()),
+        Topic(UPDATES, SYSTEM_PARTITIONS, _compacted() | _WHOLE),
         Topic(DELTAS, SYSTEM_PARTITIONS, {"retention.ms": str(7 * DAY_MS), **_STAMPED}),
         Topic(RANKINGS, SYSTEM_PARTITIONS, _compacted()),
-        Topic(REVISIONS, SYSTEM_PARTITIONS, _compacted(16 << 20)),
+        Topic(REVISIONS, SYSTEM_PARTITIONS, _compacted(16 << 20) | _WHOLE),
         # Keys are distinct and no tombstone is ever written: compaction removes no edition.
         Topic(EDITIONS, SYSTEM_PARTITIONS, {**_compacted(), "max.message.bytes": str(EDITION_BYTES)}),
         Topic(ROBUSTNESS, SYSTEM_PARTITIONS, _compacted()),

@@ -158,9 +158,11 @@ class AlertRunner:
         committed_s = time.monotonic()
         while not self._ending:
             self._health.turn(self._task)
-            for whole in await asyncio.to_thread(reader.turn):
+            wholes = await asyncio.to_thread(reader.turn)
+            for whole in wholes:
                 messages += await self._evaluate(whole, at_end=reader.at_end)
                 moved.add(whole.revision.system)
+            _tell_lacking(wholes)
             self._metrics.progress_s = time.time()
             if reader.at_end:
                 self.behind_s = dict.fromkeys(self.systems, 0.0)
@@ -243,6 +245,17 @@ class AlertRunner:
                 cause = found.get((message.entity, message.period or ""))
                 if cause is not None:
                     self._explained.append(msgspec.structs.replace(message, cause=cause))
+
+
+def _tell_lacking(wholes: list[Whole]) -> None:
+    """The worker was away for longer than the outputs keep every revision."""
+    for name in dict.fromkeys(whole.revision.system for whole in wholes if whole.lacking):
+        lacking = [whole for whole in wholes if whole.lacking and whole.revision.system == name]
+        log.warning(
+            "compacted", system=name, revisions=[lacking[0].revision.revision, lacking[-1].revision.revision],
+            messages=sum(whole.lacking for whole in lacking),
+            action="alerts that came and went within these revisions are not told; the others are",
+        )  # fmt: skip
 
 
 def _wants_cause(message: AlertMessage) -> bool:

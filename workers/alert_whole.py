@@ -29,13 +29,16 @@ def _foreign(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A revision with what belongs to it, and to earlier ones whose record is no more. `written_ms`: Kafka's time."""
+    """A revision with what belongs to it, and to earlier ones whose record is no more. `written_ms`: Kafka's time;
+    `lacking`: how many of its messages are no more.
+    """
 
     revision: Revision
     updates: list[IndexUpdate]
     deltas: list[RankingDelta]
     removed: list[tuple[str, str]]
     written_ms: int
+    lacking: int = 0
 
 
 @dataclass(slots=True)
@@ -114,8 +117,9 @@ class Assembler:
                 removed = []
                 while system.removed and system.removed[0][1] <= number:
                     removed.append(system.removed.popleft()[2])
+                lacking = sum(_lacking(system, revision).values())
                 system.counts = {key: n for key, n in system.counts.items() if key[1] > number}
-                out.append(Whole(revision, updates, deltas, removed, written_ms))
+                out.append(Whole(revision, updates, deltas, removed, written_ms, lacking))
         return out
 
     @property
@@ -138,12 +142,15 @@ class Assembler:
         return out
 
 
+def _lacking(system: _System, revision: Revision) -> dict[str, int]:
+    """How many of its messages were not seen, by topic."""
+    expected = {UPDATES: revision.updates, DELTAS: revision.deltas}
+    return {topic: max(0, n - system.counts.get((topic, revision.revision), 0)) for topic, n in expected.items()}
+
+
 def _complete(system: _System, revision: Revision) -> bool:
-    number = revision.revision
-    for topic, expected in ((UPDATES, revision.updates), (DELTAS, revision.deltas)):
-        if system.counts.get((topic, number), 0) < expected and system.seen.get(topic, 0) <= number:
-            return False
-    return True
+    lacking = _lacking(system, revision)
+    return all(n == 0 or system.seen.get(topic, 0) > revision.revision for topic, n in lacking.items())
 
 
 def _until(queue: deque, number: int) -> list:  # type: ignore[type-arg]

@@ -53,7 +53,7 @@ class Losses:
         return [(leaf, weight * self.of(row, leaf, world.kinds[row])) for leaf, weight in pairs]
 
     def _moved(self, kind: str) -> float:
-        """How the middle one of a kind moved; 1.0 for a kind of one."""
+        """How the middle one of a kind moved; 1.0 for a kind of one, or of which most spans were empty."""
         held, rule = self._common.get(kind), self._rule
         if held is None:
             flows = self._flows[:, self._world.rows_of_kind[kind], :1]
@@ -64,7 +64,7 @@ class Losses:
             ]
             with np.errstate(all="ignore"):
                 moved = float(median((found.expected / median(np.stack(sums)))[:, 0]))
-            held = self._common[kind] = 1.0 if np.isnan(moved) else moved
+            held = self._common[kind] = moved if np.isfinite(moved) else 1.0
         return held
 
 

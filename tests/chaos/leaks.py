@@ -5,8 +5,9 @@
     found.failures, found.fields()
 
 A process is compared with itself, from its second look on: what a worker needs for the first time it keeps (a pool's
-threads, connections to a broker that became leader, Python's arenas). WARM looks are its warm-up; the greatest of them
-is what it may have, plus, for good:
+threads, connections to a broker that became leader, Python's arenas). WARM looks are its warm-up, which begins anew
+where it runs more systems than ever (a stand-by that takes over); the greatest of them is what it may have, plus, for
+good:
 
 - MORE of each: threads (asyncio's pool of at most cores + 4, which fills as it is needed), descriptors, connections
   (redis-py's pool keeps as many as were ever busy at once; librdkafka one to each broker that it ever needed), tasks.
@@ -35,12 +36,14 @@ RISING, STEP_MIB = 8, 1.0
 LOOKS, BETWEEN_S = 4, 0.3
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
-TASKS = "tidewatch_worker_tasks"
+TASKS, RUNNING = "tidewatch_worker_tasks ", "tidewatch_index_running{"
 
 
 @dataclass(frozen=True)
 class Look:
-    """One process. `rss`: MiB; `tasks`: None where its /metrics is not served; `began`: tells a reused id."""
+    """One process. `rss`: MiB; `tasks`: None where its /metrics is not served; `systems`: that it runs; `began`: tells
+    a reused id.
+    """
 
     pid: int
     began: int
@@ -50,6 +53,7 @@ class Look:
     tcp: int
     tasks: int | None
     cells: int = 0
+    systems: int = 0
 
     def fields(self) -> dict[str, Any]:
         """For the record."""
@@ -118,6 +122,7 @@ class Leaks:
 
 def judge(past: list[Look]) -> list[str]:
     """What the last look of a process has too much, against the process's earlier ones."""
+    past = _in_role(past)
     if len(past) <= WARM:
         return []
     warm, now = past[:WARM], past[-1]
@@ -139,6 +144,15 @@ def judge(past: list[Look]) -> list[str]:
     return wrong
 
 
+def _in_role(past: list[Look]) -> list[Look]:
+    """From where it began to run as many systems as ever."""
+    most, begins = 0, 0
+    for i, look in enumerate(past):
+        if look.systems > most:
+            most, begins = look.systems, i
+    return past[begins:]
+
+
 def look_at(pid: int, port: int | None = None, cells: int = 0) -> Look:
     """One process now. Errors: OSError where it is gone."""
     proc = Path(f"/proc/{pid}")
@@ -149,6 +163,7 @@ def look_at(pid: int, port: int | None = None, cells: int = 0) -> Look:
             links.append(os.readlink(entry.path))
         except OSError:  # closed meanwhile
             continue
+    told = {} if port is None else _told(port)
     sockets = {link[8:-1] for link in links if link.startswith("socket:[")}
     return Look(
         pid=pid,
@@ -157,8 +172,9 @@ def look_at(pid: int, port: int | None = None, cells: int = 0) -> Look:
         threads=int(stat[17]),
         fds=len(links),
         tcp=len(sockets & _tcp(proc)),
-        tasks=None if port is None else _tasks(port),
+        tasks=told.get(TASKS),
         cells=cells,
+        systems=told.get(RUNNING, 0),
     )
 
 
@@ -168,10 +184,16 @@ def _tcp(proc: Path) -> set[str]:
     return {line.split()[9] for table in tables if table.exists() for line in table.read_text().splitlines()[1:]}
 
 
-def _tasks(port: int) -> int | None:
+def _told(port: int) -> dict[str, int]:
+    """Of its /metrics: sums of the samples that begin so; what has none is absent."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
-    return next((int(float(line.split()[1])) for line in lines if line.startswith(f"{TASKS} ")), None)
+    out: dict[str, int] = {}
+    for line in lines:
+        for name in (TASKS, RUNNING):
+            if line.startswith(name):
+                out[name] = out.get(name, 0) + int(float(line.rpartition(" ")[2]))
+    return out
 
 
 def _least(looks: list[Look]) -> Look:
@@ -180,6 +202,7 @@ def _least(looks: list[Look]) -> Look:
     return Look(
         last.pid, last.began, min(look.rss for look in looks), min(look.threads for look in looks),
         min(look.fds for look in looks), min(look.tcp for look in looks), min(tasks, default=None), last.cells,
+        last.systems,
     )  # fmt: skip
 
 

@@ -111,6 +111,15 @@ def test_a_warm_up_is_no_leak() -> None:
     assert judge([WELL, replace(WELL, tasks=None), replace(WELL, tasks=99)]) == [], "nothing to compare with"
 
 
+def test_a_stand_by_that_takes_over_warms_up_anew() -> None:
+    """Found by the trial itself (set-ups b and c, seed 106): a stand-by's memory said nothing of who runs a system."""
+    owner = replace(WELL, systems=1, rss=100.0 + 2 * RSS_MIB)
+    past = [WELL, WELL, WELL, owner, owner]
+    assert judge(past) == []
+    assert judge([*past, replace(WELL, rss=owner.rss), owner]) == [], "nor when it has been a stand-by in between"
+    assert "memory: " in judge([*past, replace(owner, rss=owner.rss + RSS_MIB + 1)])[0]
+
+
 def test_memory_may_grow_with_its_data() -> None:
     cells, rss = 1000 + (1 << 18), 100.0 + RSS_MIB + 1000
     assert judge([WELL, WELL, replace(WELL, cells=cells, rss=rss)]) == []

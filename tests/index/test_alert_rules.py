@@ -6,12 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from index.errors import DefinitionError
 from index.rules import Alert, Published, State, evaluate, read_rules
+from index.rules.explain import PLAIN, Losses
 from index.rules.rule import TYPES
-from tests.index.rules_made import CITIES, NATION, Feed
+from tests.index.rules_made import CITIES, NATION, Feed, world
 
 SYSTEMS = Path(__file__).parents[2] / "systems"
 
@@ -254,3 +256,13 @@ def test_the_default_rules_are_sound():
     found = read_rules(SYSTEMS / "alerts.toml")
     assert {rule.type for rule in found} == set(TYPES)
     assert all(rule.title for rule in found)
+
+
+def test_what_is_missing_is_a_number_where_a_kind_had_nothing_in_most_spans():
+    """Found by the chaos trial (set-up b, seed 106): infinitely more than nothing, times nothing."""
+    made = world()
+    flows = np.zeros((60, len(made.codes), len(made.nodes)))
+    flows[-PLAIN.span :] = flows[-PLAIN.span - PLAIN.lag : -PLAIN.lag] = 1.0
+    losses = Losses(made, flows, PLAIN)
+    for row, kind in enumerate(made.kinds):
+        assert losses.of(row, 0, kind) == -PLAIN.span
