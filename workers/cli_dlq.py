@@ -7,20 +7,19 @@ from typing import Annotated
 
 import typer
 
-from stream.reasons import Reason as Reasons
-from workers.dead_letters import Filter, read_letters, repaired, replay
 from workers.masked import printable
 from workers.output import console, emit, note, people_table, told
 from workers.settings import Settings
-
-REASONS = tuple(sorted(reason.code for reason in Reasons))
 
 dlq = typer.Typer(help="Dead letters: rejected events with their bytes, reason and position.", no_args_is_help=True)
 
 
 def _known(reason: str | None) -> str | None:
-    if reason is not None and reason not in REASONS:
-        raise typer.BadParameter(f"{reason} is no reason; they are {', '.join(REASONS)}")
+    from stream.reasons import Reason as Reasons
+
+    known = sorted(each.code for each in Reasons)
+    if reason is not None and reason not in known:
+        raise typer.BadParameter(f"{reason} is no reason; they are {', '.join(known)}")
     return reason
 
 
@@ -35,6 +34,7 @@ def list_letters(
     json: Json = False,
 ) -> None:
     """Count dead letters by reason, and list the latest."""
+    from workers.dead_letters import Filter, read_letters
 
     with told():
         letters = sorted(read_letters(Settings(), Filter(reason=reason)), key=lambda s: s.letter.timestamp_ms)
@@ -63,6 +63,7 @@ def show(
     json: Json = False,
 ) -> None:
     """One letter whole: why, where it came from, and its original bytes."""
+    from workers.dead_letters import Filter, read_letters
 
     with told():
         for stored in read_letters(Settings(), Filter(position=position)):
@@ -95,6 +96,7 @@ def replay_letters(
     Replaying the same letter twice is harmless: the second is a duplicate, also where the first was rejected again and
     is a letter itself by now.
     """
+    from workers.dead_letters import Filter, read_letters, repaired, replay
 
     with told():
         chosen = list(read_letters(Settings(), Filter(reason=reason, position=position)))

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from redis.asyncio import Redis
-from redis.exceptions import RedisClusterException, RedisError
 
-from state.errors import StateError
-from state.keys import Partition
 from workers.masked import masked
 from workers.output import console, emit, note, people_table, told
 from workers.repair_error import RepairError
 from workers.settings import Settings
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from workers.rebuild import Verdict
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
@@ -30,7 +28,9 @@ FAILED = 2  # exit code of an error: 1 says that something differed
 @asynccontextmanager
 async def _redis(settings: Settings) -> AsyncIterator[Redis]:
     """A client; what Redis refuses, or that it does not answer, is told in one line."""
-    from workers.connect import make_redis
+    from redis.exceptions import RedisClusterException, RedisError
+
+    from workers.redis_client import make_redis
 
     redis = make_redis(settings.redis, timeout_s=TIMEOUT_S)
     try:
@@ -52,6 +52,8 @@ def rebuild(
     Exit code 0: all was right, and nothing was written; 1: it was wrong, and is mended (with --dry-run: is wrong);
     2: a partition could not be judged; the others are, and what is mended is said at once.
     """
+    from state.errors import StateError
+    from state.keys import Partition
     from workers.rebuild import partitions_of
     from workers.rebuild import rebuild as rebuild_one
 

@@ -1,25 +1,27 @@
-"""What the commands `ingest` and `index` do in their process."""
+"""What the commands `ingest`, `index` and `alert` do in their process, which loads what its own worker needs."""
 
 from __future__ import annotations
 
 import asyncio
 import faulthandler
 import gc
+from typing import TYPE_CHECKING
 
-from workers.alert import AlertWorker, attach_alert_agent, rules_of
-from workers.alert_out import outputs_of
 from workers.app import make_app, run_app
-from workers.connect import make_ingest, make_redis
+from workers.connect import make_redis
 from workers.health import Health
-from workers.index import IndexWorker, attach_agent, publish_missing_definitions
-from workers.ingest import IngestWorker
 from workers.prepare import prepare_topics
 from workers.retry import until_done
 from workers.settings import Settings
 
+if TYPE_CHECKING:
+    from workers.ingest import IngestWorker
+
 
 def run_ingest(settings: Settings) -> int:
     """Run an ingest worker until a signal; returns the exit code."""
+    from workers.connect import make_ingest
+
     prepare_process()
     health = Health("ingest")
     worker: IngestWorker | None = None
@@ -47,6 +49,8 @@ def run_ingest(settings: Settings) -> int:
 
 def run_index(settings: Settings) -> int:
     """Run an index worker until a signal; returns the exit code."""
+    from workers.index import IndexWorker, attach_agent, publish_missing_definitions
+
     prepare_process()
     health = Health("index")
     ending = False
@@ -78,6 +82,9 @@ def run_index(settings: Settings) -> int:
 
 def run_alert(settings: Settings) -> int:
     """Run an alert worker until a signal; returns the exit code."""
+    from workers.alert import AlertWorker, attach_alert_agent, rules_of
+    from workers.alert_out import outputs_of
+
     prepare_process()
     health = Health("alerts")
     rules_of(settings)  # what a person must mend is said at once, whether Kafka answers or not
