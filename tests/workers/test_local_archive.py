@@ -46,6 +46,13 @@ def test_a_java_elsewhere_keeps_its_own(tmp_path: Path) -> None:
     assert outdated(archive_path(java, jars, tmp_path)) == []
 
 
+def test_a_link_to_a_java_is_that_java(tmp_path: Path) -> None:
+    java, jars = place(tmp_path / "here")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "here" / "java")
+    assert archive_path(link / "bin" / "java", jars, tmp_path) == archive_path(java, jars, tmp_path)
+
+
 def test_a_broker_starts_from_it(servers: Servers) -> None:
     archive = archive_path(java_of(), class_path(lambda line: None))
     maps = Path("/proc") / str(servers.kafka_server.pid) / "maps"

@@ -18,6 +18,7 @@ def archive_path(java: Path, jars: Sequence[Path], cache: Path | None = None) ->
 
     `kafka-<where Java is>-<what it and the jars are>.aot`. Errors: OSError when there is no such Java or jar.
     """
+    java = java.resolve()  # environments that are links to one have one archive: Java goes by its real place too
     library = java.parents[1] / "lib" / "server" / "libjvm.so"  # not on every platform
     stats = {path: path.stat() for path in (library if library.exists() else java, *jars)}
     what = "".join(f"{path} {stat.st_size} {stat.st_mtime_ns}\n" for path, stat in stats.items())
