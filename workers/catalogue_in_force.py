@@ -9,7 +9,7 @@ from state.keys import CATALOGUE, key
 from stream.catalogue_log import parsed_catalogue
 from stream.errors import UnreachableError
 from stream.topics import EVENTS, partitions_of_topic
-from workers.connect import make_redis
+from workers.redis_client import make_redis
 from workers.retry import PASSING
 from workers.settings import Settings
 

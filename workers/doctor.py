@@ -16,13 +16,13 @@ from confluent_kafka import KafkaException, libversion
 from state.errors import StateError
 from stream.errors import StreamError
 from stream.topics import EVENTS, partitions_of_topic
-from workers.connect import make_redis
 from workers.doctor_kafka import kafka_findings
 from workers.doctor_redis import redis_findings
 from workers.doctor_work import work_findings
 from workers.finding import Finding, Level, fail, ok
 from workers.masked import masked
 from workers.metrics import package_version
+from workers.redis_client import make_redis
 from workers.retry import PASSING
 from workers.settings import Settings
 

@@ -19,11 +19,11 @@ from stream.errors import UnreachableError
 from stream.tail import high_watermarks
 from stream.topics import EVENTS, partitions_of_topic
 from workers.catalogue_in_force import catalogue_in_redis
-from workers.connect import make_redis
 from workers.feed import Outbox, Sent, play
 from workers.feed_csv import check, messages, refuse_numbers, to_send
 from workers.feed_file import passed_ends, send_file, send_lines
 from workers.output import note, notes
+from workers.redis_client import make_redis
 from workers.scenario import Play, days_of, iter_batches, load
 from workers.settings import Settings
 

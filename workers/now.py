@@ -18,10 +18,10 @@ from stream.errors import UnreachableError
 from stream.messages import ControlVersion, Revision
 from stream.published import read_revision
 from stream.topics import ANSWER_S, EVENTS, partitions_of_topic
-from workers.connect import make_redis
 from workers.define import known_system, version_of
 from workers.health import Health
 from workers.hub import Cut, Hub
+from workers.redis_client import make_redis
 from workers.settings import Settings
 
 LOAD_S = 60.0  # above any load that makes sense; a server that is away is said sooner, by its name

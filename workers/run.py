@@ -8,9 +8,9 @@ import gc
 from typing import TYPE_CHECKING
 
 from workers.app import make_app, run_app
-from workers.connect import make_redis
 from workers.health import Health
 from workers.prepare import prepare_topics
+from workers.redis_client import make_redis
 from workers.retry import until_done
 from workers.settings import Settings
 
