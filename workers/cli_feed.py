@@ -22,22 +22,24 @@ def feed(
         Path | None, typer.Option(help="send a CSV file: a header with the event's fields; every line is checked first")
     ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="of a CSV file: send the lines that are good")] = False,
-    speed: Annotated[float, typer.Option(help="days a second; 0: as fast as it goes")] = 0.0,
+    speed: Annotated[float, typer.Option(min=0, help="days a second; 0: as fast as it goes")] = 0.0,
     seed: Annotated[int, typer.Option(help="of all that is random in it")] = 1,
     density: Annotated[
-        float | None, typer.Option(help="of reports; 1.0: 2.5 million events, default: 600,000 to 800,000")
+        float | None, typer.Option(min=0, help="of reports; 1.0: 2.5 million events, default: 600,000 to 800,000")
     ] = None,
-    array: Annotated[int, typer.Option(help="events a message")] = 1,
-    days: Annotated[int | None, typer.Option(help="how many days from the first")] = None,
-    cities: Annotated[int | None, typer.Option(help="how many of the largest cities")] = None,
+    array: Annotated[int, typer.Option(min=1, help="events a message")] = 1,
+    days: Annotated[int | None, typer.Option(min=1, help="how many days from the first")] = None,
+    cities: Annotated[int | None, typer.Option(min=1, help="how many of the largest cities")] = None,
     first_seq: Annotated[
         int | None, typer.Option(help="of every source; default: from the clock, above earlier plays")
     ] = None,
-    duplicates: Annotated[float | None, typer.Option(help="rate of repeated events")] = None,
-    late: Annotated[float | None, typer.Option(help="rate of late events")] = None,
-    corrections: Annotated[float | None, typer.Option(help="rate of corrections")] = None,
-    restatements: Annotated[float | None, typer.Option(help="rate of restatements of closed quarters")] = None,
-    bad: Annotated[float | None, typer.Option(help="rate of events of every reject reason")] = None,
+    duplicates: Annotated[float | None, typer.Option(min=0, max=1, help="rate of repeated events")] = None,
+    late: Annotated[float | None, typer.Option(min=0, max=1, help="rate of late events")] = None,
+    corrections: Annotated[float | None, typer.Option(min=0, max=1, help="rate of corrections")] = None,
+    restatements: Annotated[
+        float | None, typer.Option(min=0, max=1, help="rate of restatements of closed quarters")
+    ] = None,
+    bad: Annotated[float | None, typer.Option(min=0, max=1, help="rate of events of every reject reason")] = None,
     wait: Annotated[float, typer.Option(help="seconds without progress after which counting a file ends")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
 ) -> None:

@@ -56,11 +56,27 @@ def told(code: int = 1) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
-        said = str(error) if isinstance(error, _for_people()) else _of_a_server(error)
+        said = _of_a_setting(error)
+        if said is None:
+            said = str(error) if isinstance(error, _for_people()) else _of_a_server(error)
         if said is None:
             raise
         note(f"tidewatch: {masked(said)}")
         raise typer.Exit(code) from None
+
+
+def _of_a_setting(error: Exception) -> str | None:
+    """Which variables are wrong, and why, without their values; None: it is another error."""
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    if isinstance(error, ValidationError):
+        wrong = [(f"TIDEWATCH_{'_'.join(map(str, each['loc'])).upper()}", each["msg"]) for each in error.errors()]
+        return "; ".join(why if name in why else f"{name}: {why}" for name, why in wrong)
+    if isinstance(error, SettingsError):
+        field = str(error).partition('field "')[2].partition('"')[0]
+        return f"TIDEWATCH_{field.upper()}: no JSON; one JSON object is wanted" if field else str(error)
+    return None
 
 
 def _of_a_server(error: Exception) -> str | None:

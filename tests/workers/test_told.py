@@ -6,7 +6,9 @@ import pytest
 import typer
 from confluent_kafka import KafkaError, KafkaException
 from redis.exceptions import ConnectionError, OutOfMemoryError, RedisClusterException
+from typer.testing import CliRunner
 
+from workers.cli import main
 from workers.output import told
 
 
@@ -36,3 +38,32 @@ def test_what_a_server_refuses_is_one_line(
 def test_an_error_of_ours_keeps_its_traceback():
     with pytest.raises(KeyError), told():
         raise KeyError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("PARTITIONS", "0", "greater than or equal to 1"),
+        ("LOG_FORMAT", "sekret", "'console' or 'json'"),
+        ("KAFKA_OPTIONS", "sekret", "one JSON object is wanted"),
+        ("KAFKA_OPTIONS", '{"sasl.password":"sekret"}', "would do nothing"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_its_variable(
+    name: str, value: str, why: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(f"TIDEWATCH_{name}", value)
+    done = CliRunner().invoke(main, ["dlq", "list"])
+    (said,) = done.stderr.splitlines()
+    assert done.exit_code == 1
+    assert said.startswith("tidewatch: ")
+    assert said.count(f"TIDEWATCH_{name}: ") == 1
+    assert why in said
+    assert "sekret" not in said
+
+
+@pytest.mark.parametrize("wrong", [("--array", "0"), ("--duplicates", "7"), ("--days", "-1"), ("--density", "-1")])
+def test_numbers_of_a_feed_that_mean_nothing_are_refused(wrong: tuple[str, str]):
+    done = CliRunner().invoke(main, ["feed", *wrong])
+    assert done.exit_code == 2
+    assert wrong[0] in done.stderr
