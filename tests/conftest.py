@@ -48,8 +48,30 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"hypothesis seed: {config.option.hypothesis_seed}; soak seed: {os.environ['TIDEWATCH_SOAK_SEED']}"
 
 
+# Files of server tests that take longest begin first: a process that has nothing left must not wait long for another.
+# Not test_backpressure.py, as long as they are: it measures what a worker can take, beside as little else as may be.
+LONGEST = (
+    "test_soak.py",
+    "test_commands.py",
+    "test_faults.py",
+    "test_define.py",
+    "test_rebuild.py",
+    "test_index_away.py",
+    "test_editions.py",
+    "test_away.py",
+    "test_alert_worker.py",
+    "test_backup.py",
+    "test_faults_index.py",
+    "test_setups.py",
+    "test_bad_input.py",
+    "test_secrets.py",
+    "test_growth.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name != "test_soak.py")  # the longest: it starts first
+    begins = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: begins.get(item.path.name, len(LONGEST)))
     for item in items:
         if {"servers", "own_servers"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
