@@ -12,6 +12,7 @@ catalogue dropped, it counts nowhere. Below: -2 - (number of a report in `index.
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, NewType
 
@@ -50,7 +51,9 @@ class _Row(dict[str, int]):
     __slots__ = ("city", "days", "is_days", "key", "number", "period", "store")
 
     def __init__(self, store: CellStore, key: str) -> None:
-        self.store = store
+        self.store: CellStore = weakref.proxy(
+            store
+        )  # no cycle: a store that is replaced goes at once, with all its cells
         self.key = key
         try:
             sort, period, city = key.split(":", 2)

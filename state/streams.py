@@ -78,7 +78,10 @@ class _OfCluster:
             if found:
                 return found
             if failure is not None:
-                raise failure
+                try:
+                    raise failure
+                finally:
+                    failure = None  # its traceback leads here: together they would stay until cycles are looked for
             if loop.time() >= deadline:
                 return []
 

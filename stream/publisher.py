@@ -122,8 +122,12 @@ class Publisher:
         try:
             await loop.run_in_executor(self._pool, do)  # type: ignore[arg-type]
         except KafkaException as failure:
-            fenced = PublisherFenced(f"system {self.system}: another index worker publishes it now")
-            raise refusal(failure, f"system {self.system}", fenced) from None
+            # No name for it here: an error that its own traceback leads to keeps the client, and its threads, for ever.
+            raise refusal(
+                failure,
+                f"system {self.system}",
+                PublisherFenced(f"system {self.system}: another index worker publishes it now"),
+            ) from None
         except BufferError:
             raise UnreachableError(f"system {self.system}: the send queue stays full, Kafka does not take it") from None
 

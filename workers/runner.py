@@ -142,6 +142,9 @@ class SystemRunner:
         None where the worker ends meanwhile.
         """
         settings, hub = self._settings, self._hub
+        if self.board is not None:  # it goes first: it is as large as what is read back, and as the next one
+            self.board = None
+            del self._board
         # Initialise first, then read back: the other way round a predecessor could commit in between.
         self._publisher = Publisher(settings.kafka, self.system, options=settings.kafka_options)
         self._health.turn(self._watched)

@@ -6,8 +6,8 @@
 
 A process is compared with itself, from its second look on: what a worker needs for the first time it keeps (a pool's
 threads, connections to a broker that became leader, Python's arenas). WARM looks are its warm-up, which begins anew
-where it runs more systems than ever (a stand-by that takes over); the greatest of them is what it may have, plus, for
-good:
+when it begins its system for the first and for the second time (a stand-by that takes over; an owner that reads back
+what it published); the greatest of them is what it may have, plus, for good:
 
 - MORE of each: threads (asyncio's pool of at most cores + 4, which fills as it is needed), descriptors, connections
   (redis-py's pool keeps as many as were ever busy at once; librdkafka one to each broker that it ever needed), tasks.
@@ -36,13 +36,13 @@ RISING, STEP_MIB = 8, 1.0
 LOOKS, BETWEEN_S = 4, 0.3
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
-TASKS, RUNNING = "tidewatch_worker_tasks ", "tidewatch_index_running{"
+TASKS, BEGUN = "tidewatch_worker_tasks ", "tidewatch_index_reconciles_total{"
 
 
 @dataclass(frozen=True)
 class Look:
-    """One process. `rss`: MiB; `tasks`: None where its /metrics is not served; `systems`: that it runs; `began`: tells
-    a reused id.
+    """One process. `rss`: MiB; `tasks`: None where its /metrics is not served; `begun`: how often it began a system, 2
+    for more; `began`: tells a reused id.
     """
 
     pid: int
@@ -53,7 +53,7 @@ class Look:
     tcp: int
     tasks: int | None
     cells: int = 0
-    systems: int = 0
+    begun: int = 0
 
     def fields(self) -> dict[str, Any]:
         """For the record."""
@@ -145,12 +145,8 @@ def judge(past: list[Look]) -> list[str]:
 
 
 def _in_role(past: list[Look]) -> list[Look]:
-    """From where it began to run as many systems as ever."""
-    most, begins = 0, 0
-    for i, look in enumerate(past):
-        if look.systems > most:
-            most, begins = look.systems, i
-    return past[begins:]
+    """From where it had begun as often as it has."""
+    return [look for look in past if look.begun == past[-1].begun]
 
 
 def look_at(pid: int, port: int | None = None, cells: int = 0) -> Look:
@@ -174,7 +170,7 @@ def look_at(pid: int, port: int | None = None, cells: int = 0) -> Look:
         tcp=len(sockets & _tcp(proc)),
         tasks=told.get(TASKS),
         cells=cells,
-        systems=told.get(RUNNING, 0),
+        begun=min(2, told.get(BEGUN, 0)),
     )
 
 
@@ -190,7 +186,7 @@ def _told(port: int) -> dict[str, int]:
         lines = answer.read().decode().splitlines()
     out: dict[str, int] = {}
     for line in lines:
-        for name in (TASKS, RUNNING):
+        for name in (TASKS, BEGUN):
             if line.startswith(name):
                 out[name] = out.get(name, 0) + int(float(line.rpartition(" ")[2]))
     return out
@@ -202,7 +198,7 @@ def _least(looks: list[Look]) -> Look:
     return Look(
         last.pid, last.began, min(look.rss for look in looks), min(look.threads for look in looks),
         min(look.fds for look in looks), min(look.tcp for look in looks), min(tasks, default=None), last.cells,
-        last.systems,
+        last.begun,
     )  # fmt: skip
 
 

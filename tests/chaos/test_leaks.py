@@ -112,12 +112,14 @@ def test_a_warm_up_is_no_leak() -> None:
 
 
 def test_a_stand_by_that_takes_over_warms_up_anew() -> None:
-    """Found by the trial itself (set-ups b and c, seed 106): a stand-by's memory said nothing of who runs a system."""
-    owner = replace(WELL, systems=1, rss=100.0 + 2 * RSS_MIB)
-    past = [WELL, WELL, WELL, owner, owner]
-    assert judge(past) == []
-    assert judge([*past, replace(WELL, rss=owner.rss), owner]) == [], "nor when it has been a stand-by in between"
-    assert "memory: " in judge([*past, replace(owner, rss=owner.rss + RSS_MIB + 1)])[0]
+    """Found by the trial itself (set-ups a to c, seeds 106 and 107): a stand-by's memory says nothing of an owner's,
+    nor does an owner's of one who has read back what it published.
+    """
+    once, twice = (replace(WELL, begun=n, rss=100.0 + 2 * n * RSS_MIB) for n in (1, 2))
+    past = [WELL, WELL, WELL, once, once, once, twice, twice]
+    assert all(judge(past[: n + 1]) == [] for n in range(len(past)))
+    for grown in (replace(each, rss=each.rss + RSS_MIB + 1) for each in (once, twice)):
+        assert "memory: " in judge([*past[: past.index(twice)], grown] if grown.begun == 1 else [*past, grown])[0]
 
 
 def test_memory_may_grow_with_its_data() -> None:

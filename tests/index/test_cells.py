@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -185,3 +187,16 @@ def test_adding_all_differences_gives_the_present_state(
             now[name, *key, "sum"] += delta
             now[name, *key, "cells"] += new
     assert {k: v for k, v in sums.items() if v} == {k: v for k, v in now.items() if v}
+
+
+def test_a_store_goes_with_its_last_user() -> None:
+    """A worker's cycle collector seldom runs, and a new catalogue brings a new store with all cells."""
+    gc.disable()
+    try:
+        made = CellStore(catalogue())
+        made.apply(P0, [["cells:2021-01:c1", "pay/all", 1]])
+        gone = weakref.ref(made)
+        del made
+        assert gone() is None
+    finally:
+        gc.enable()
