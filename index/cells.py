@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import MAX_CELL, Catalogue
-from index.changes import Amounts, Changes, DayAmounts
+from index.changes import GONE, NO_LEVEL, Amounts, Changes, DayAmounts
 from index.errors import CorruptCellError, NewerCatalogueError
 from index.periods import Grain, Period, parse_day
 from index.slots import Slots
@@ -120,22 +120,22 @@ class CellStore:
         NewerCatalogueError, unless that version is not above ours: then ours has dropped the name, and its cells count
         nowhere. CorruptCellError for what cannot be read. After an error nothing has changed.
         """
-        slots, values, entries = self._read(partition, rows, catalogue_version)
-        return self._changes(slots, values, np.ones(len(slots), np.bool_), entries)
+        slots, values, exists, entries = self._read(partition, rows, catalogue_version)
+        return self._changes(slots, values, exists, entries)
 
     def replace(self, partition: Partition, rows: Iterable[Row], catalogue_version: int | None = None) -> Changes:
         """Adopt a whole load of the partition in place of what was there.
 
         Cells that it lacks are taken back. Else as `apply`.
         """
-        slots, values, entries = self._read(partition, rows, catalogue_version)
+        slots, values, exists, entries = self._read(partition, rows, catalogue_version)
         held = [slot for row in self._rows[partition].values() for slot in row.values()]
         flows = np.array([slot for slot in held if slot >= 0], np.int64)
         gone = np.setdiff1d(flows[self._slots.exists[flows]], slots, assume_unique=True)
         for report in (_FIRST_STOCK - slot for slot in held if slot <= _FIRST_STOCK):
             if self._stocks.present(report):
                 entries.setdefault(report, None)
-        exists = np.concatenate((np.ones(len(slots), np.bool_), np.zeros(len(gone), np.bool_)))
+        exists = np.concatenate((exists, np.zeros(len(gone), np.bool_)))
         values = np.concatenate((values, np.zeros(len(gone), np.int64)))
         return self._changes(np.concatenate((slots, gone)), values, exists, entries)
 
@@ -148,12 +148,13 @@ class CellStore:
 
     def _read(
         self, partition: Partition, rows: Iterable[Row], catalogue_version: int | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[int, Entry | None]]:
-        """Slots (each once) and values of flows and days, and the entries of stocks."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], dict[int, Entry | None]]:
+        """Slots (each once), values and existence of flows and days, and the entries of stocks."""
         self._drops = catalogue_version is not None and catalogue_version <= self.catalogue.version
         known = self._rows.setdefault(partition, {})
         slots: list[int] = []
         values: list[int] = []
+        gone: set[int] = set()
         entries: dict[int, Entry | None] = {}
         for row in rows:
             key = row[0]
@@ -166,37 +167,54 @@ class CellStore:
             if not found:
                 continue
             if min(found) < 0:
-                self._read_one_by_one(row, found, slots, values, entries)
+                self._read_one_by_one(row, found, slots, values, gone, entries)
+                continue
+            try:
+                numbers = list(map(int, row[2::2]))
+            except (TypeError, ValueError) as error:
+                if GONE not in row:
+                    raise CorruptCellError(key, "", f"a value is no whole number ({error})") from None
+                self._read_one_by_one(row, found, slots, values, gone, entries)
                 continue
             slots += found
-            try:
-                values += map(int, row[2::2])
-            except (TypeError, ValueError) as error:
-                raise CorruptCellError(key, "", f"a value is no whole number ({error})") from None
+            values += numbers
+            if gone:
+                gone.difference_update(found)
         self._slots.settle()
         if len(set(slots)) != len(slots):
             last = dict(zip(slots, values, strict=True))
             slots, values = list(last), list(last.values())
         if values and not -MAX_CELL < min(values) <= max(values) < MAX_CELL:
             raise CorruptCellError(str(partition), "", f"a cell reaches 10^15 ({min(values)}..{max(values)})")
-        return np.array(slots, np.int64), np.array(values, np.int64), entries
+        where = np.array(slots, np.int64)
+        exists = np.ones(len(slots), np.bool_) if not gone else ~np.isin(where, list(gone))
+        return where, np.array(values, np.int64), exists, entries
 
     def _read_one_by_one(
-        self, row: Row, found: list[int], slots: list[int], values: list[int], entries: dict[int, Entry | None]
+        self,
+        row: Row,
+        found: list[int],
+        slots: list[int],
+        values: list[int],
+        gone: set[int],
+        entries: dict[int, Entry | None],
     ) -> None:
-        """A row that holds stocks, or names that were dropped."""
+        """A row that holds stocks, names that were dropped, or cells that ended."""
         for slot, field, value in zip(found, row[1::2], row[2::2], strict=True):
             if slot == _DROPPED:
                 continue
             try:
                 if slot >= 0:
-                    values.append(int(value))
+                    values.append(0 if value == GONE else int(value))
                     slots.append(slot)
-                else:
-                    level, at_us, seq, source = value.split(" ", 3)
-                    entries[_FIRST_STOCK - slot] = entry = Entry(int(at_us), source, int(seq), int(level))
-                    if not -MAX_CELL < entry.value < MAX_CELL:
-                        raise ValueError("reaches 10^15")
+                    (gone.add if value == GONE else gone.discard)(slot)
+                    continue
+                level, at_us, seq, source = value.split(" ", 3)
+                there = level != NO_LEVEL
+                entry = Entry(int(at_us), source, int(seq), int(level) if there else 0)
+                entries[_FIRST_STOCK - slot] = entry if there else None
+                if not -MAX_CELL < entry.value < MAX_CELL:
+                    raise ValueError("reaches 10^15")
             except (AttributeError, TypeError, ValueError) as error:
                 raise CorruptCellError(row[0], field, f"{value!r} is no cell of its kind ({error})") from None
 

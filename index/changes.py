@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from index.periods import Period
 
+# In rows of cells, as Redis and the feed have them (docs/formats.md section 3).
+GONE = ""  # in place of a flow's amount, only in the feed: the cell has ended
+NO_LEVEL = "-"  # in place of a stock's level: the latest that was said of it is that there is none
+
 Selection = slice | NDArray[np.bool_] | NDArray[np.int64]
 
 

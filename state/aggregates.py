@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.catalogue import Catalogue
+from index.changes import NO_LEVEL
 from index.periods import Grain, Period
 from state.errors import CorruptStateError
 from state.flush import FlushBatch
@@ -115,7 +116,8 @@ class Aggregates:
             lambda keys: keys >> day + CITY_BITS << day | keys & (1 << day) - 1,
             self._day_field,
         )
-        self._stocks: dict[int, tuple[int, str, int, int]] = {}  # packed -> (at_us, source, seq, value)
+        # packed -> (at_us, source, seq, value); None: the latest that was said is that there is no level
+        self._stocks: dict[int, tuple[int, str, int, int | None]] = {}
         self._restore(snapshot.rows)
 
     def _cells_row(self, code: int) -> str:
@@ -153,7 +155,8 @@ class Aggregates:
                 base = (pack_period(Period.parse(name)) << CITY_BITS | city) << INDICATOR_BITS + INDUSTRY_BITS
                 for code, text in cells.take(base, flat):
                     amount, at_us, seq, source = text.split(" ", 3)
-                    self._stocks[base | code] = (int(at_us), source, int(seq), int(amount))
+                    value = None if amount == NO_LEVEL else int(amount)
+                    self._stocks[base | code] = (int(at_us), source, int(seq), value)
             except (ValueError, OverflowError) as error:
                 raise CorruptStateError(row, f"{flat!r:.200} ({error!r})") from None
         self._cells.put(*cells.columns())
@@ -210,7 +213,11 @@ class Aggregates:
         for keys, mask, slots in ((cell, kept & flow, self._cells), (day, kept & dated, self._days)):
             if mask.any():
                 order, starts, distinct = segments(keys[mask])
-                slots.add(distinct, np.add.reduceat(events.value[mask][order], starts), out)
+                sums = np.add.reduceat(events.value[mask][order], starts)
+                # A drop ends a cell that holds 0. What comes behind it in the batch brings the cell back, and the sum
+                # at the last event is that of now: so only the last of a cell's events counts.
+                last = None if events.drop is None else events.drop[mask][order[np.append(starts[1:], len(order)) - 1]]
+                slots.add(distinct, sums, out, last)
         if not flow.all():
             self._set_stocks(events, cell, np.flatnonzero(kept & ~flow), out)
         accepted = int(kept.sum())
@@ -310,7 +317,7 @@ class Aggregates:
                 int(events.at_us[i]),
                 events.sources[int(events.source[i])],
                 int(events.seq[i]),
-                int(events.value[i]),
+                None if events.drop is not None and events.drop[i] else int(events.value[i]),
             )
             held = self._stocks.get(packed)
             if held is None or entry[:3] > held[:3]:
@@ -320,4 +327,5 @@ class Aggregates:
             low = INDICATOR_BITS + INDUSTRY_BITS
             row, field = self._cells_row(packed >> low), self._cell_field(packed & (1 << low) - 1)
             at_us, source, seq, amount = self._stocks[packed]
-            out.setdefault(row, [row]).extend((field, f"{amount} {at_us} {seq} {source}"))
+            level = NO_LEVEL if amount is None else amount
+            out.setdefault(row, [row]).extend((field, f"{level} {at_us} {seq} {source}"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from index.catalogue import Catalogue
+from index.changes import GONE
 from index.errors import CatalogueError
 from state.inspect import Look
 from state.keys import SCHEMA, Offset, Partition
@@ -70,11 +71,15 @@ class Content:
         )
 
     def take(self, rows: list[list[str | int]]) -> None:
-        """Write changed rows (absolute values, as a flush has them) over what is there."""
-        for row in rows:
-            self.rows.setdefault(str(row[0]), {}).update(
-                zip(map(str, row[1::2]), map(str, row[2::2]), strict=True),
-            )
+        """Write changed rows (absolute values, as a flush has them) over what is there; cells that ended go."""
+        for name, *flat in rows:
+            fields = self.rows.setdefault(str(name), {})
+            fields.update(zip(map(str, flat[::2]), map(str, flat[1::2]), strict=True))
+            if GONE in flat[1::2]:
+                for each in [each for each, text in fields.items() if text == GONE]:
+                    del fields[each]
+                if not fields:
+                    del self.rows[str(name)]
 
 
 def differences(look: Look, right: Content, orphans: Set[str] = frozenset()) -> Iterator[Difference]:
@@ -90,7 +95,7 @@ def differences(look: Look, right: Content, orphans: Set[str] = frozenset()) -> 
     meta = {
         "watermark": None if right.watermark_us is None else str(right.watermark_us),
         "catalogue": None if right.catalogue_version is None else str(right.catalogue_version),
-        "schema": str(SCHEMA) if "schema" in look.meta else None,  # absent: the first; another never comes so far
+        "schema": str(SCHEMA) if "schema" in look.meta else None,  # absent: the first
     }
     for name, text in meta.items():
         if look.meta.get(name) != text:

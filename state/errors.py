@@ -70,11 +70,16 @@ class FeedGapError(StateError):
 
 
 class SchemaError(StateError):
-    """The stored state has a schema version that this worker does not know."""
+    """The stored state has a schema version that this worker does not know, or that its owner must bring up first
+    (from `oldest` on, where that is given).
+    """
 
-    def __init__(self, partition: int, stored: str, known: int) -> None:
+    def __init__(self, partition: int, stored: str, known: int, oldest: int | None = None) -> None:
         older = stored.isdecimal() and int(stored) < known
         do = "run the version in between first: it brings the state up" if older else "upgrade the worker"
+        if older and oldest is not None and int(stored) >= oldest:
+            do = "let an ingest worker of this version take the partition over: it brings the state up"
+        self.older = older
         super().__init__(
             f"partition {partition}: Redis holds schema version {stored}, this worker knows {known}; "
             f"{do} (nothing was written; docs/runbook.md, Upgrading)"

@@ -11,7 +11,7 @@ from redis.exceptions import NoPermissionError
 from state import scripts
 from state.errors import SchemaError
 from state.keys import META, SCHEMA, Offset, Partition, Token, key, tag
-from state.migrate import FIRST
+from state.migrate import FIRST, oldest
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ async def inspect(redis: Redis, partition: Partition, token: Token | None = None
     if reply[0] == "schema":
         raise SchemaError(partition, str(reply[1]), SCHEMA)
     found = _dict(reply[1][0])
-    version = found.get("schema", str(FIRST))
+    version = found.get("schema", str(FIRST)) if found else str(SCHEMA)
     if version.isdecimal() and int(version) != SCHEMA:  # an older one: its owner brings it up first
-        raise SchemaError(partition, version, SCHEMA)
+        raise SchemaError(partition, version, SCHEMA, oldest())
     (_, catalogue, windows, counts, rows), (entries, first, last, sizes), skipped, odd = reply[1:]
     return Look(
         partition,

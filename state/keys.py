@@ -12,7 +12,8 @@ Partition = NewType("Partition", int)
 Offset = NewType("Offset", int)
 Token = NewType("Token", str)
 
-SCHEMA = 1  # of everything stored below; raised when its meaning changes
+# Of everything stored below; raised when its meaning changes. Since 2, a cell may end and a level be none.
+SCHEMA = 2
 
 META, CATALOGUE, SEQ, ROWS, COUNTS, CHANGES, SIZES = "meta", "catalogue", "seq", "rows", "counts", "changes", "sizes"
 SKIPPED = "skipped"  # what a person let go: there only after `skip-missing`

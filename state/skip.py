@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 from redis.asyncio import Redis
 
-from state import scripts
+from state import migrate, scripts
 from state.errors import RewoundError, SchemaError
 from state.keys import META, SCHEMA, SKIPPED, Offset, Partition, Token, key
 
@@ -45,7 +45,7 @@ async def skip(redis: Redis, partition: Partition, token: Token, gone: Skip) -> 
         redis, "skip", key(partition, META), token, gone.start, gone.end, SCHEMA, msgspec.json.encode(asdict(gone))
     )
     if outcome == "schema":
-        raise SchemaError(partition, stored, SCHEMA)
+        raise SchemaError(partition, stored, SCHEMA, migrate.oldest())
     if outcome == "moved":
         raise RewoundError(partition, gone.start, int(stored))
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from index.changes import GONE
 from state.packing import INDICATOR_BITS
 
 Int64 = NDArray[np.int64]
@@ -77,15 +78,21 @@ class Slots:
         start = self._starts.get(packed >> self._low_bits)
         return 0 if start is None else int(self.values[start + (packed & self._low)])
 
-    def add(self, packed: Int64, sums: Int64, out: dict[str, list[str | int]]) -> None:
+    def add(
+        self, packed: Int64, sums: Int64, out: dict[str, list[str | int]], dropped: NDArray[np.bool_] | None = None
+    ) -> None:
         """Add `sums` to the cells `packed` (distinct, ascending, at least one); put the rows that they stand in, with
-        their new absolute values, into `out`.
+        their new absolute values, into `out`. `dropped`: the cells whose last event was a drop; of these, the ones that
+        hold 0 now have ended.
         """
         where = self._slots(packed)
         self.values[where] += sums
         pairs: list[str | int] = [0] * (2 * len(packed))
         pairs[::2] = map(self._fields.__getitem__, self._field_codes(packed).tolist())
         pairs[1::2] = self.values[where].tolist()
+        if dropped is not None:
+            for i in np.flatnonzero(dropped & (self.values[where] == 0)).tolist():
+                pairs[2 * i + 1] = GONE
         codes = packed >> self._low_bits + INDICATOR_BITS
         starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1))
         begins = (starts * 2).tolist()

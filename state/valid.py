@@ -15,7 +15,8 @@ class Valid:
     """Events of one partition that passed every check but the sequence, in log order; all arrays have length n.
 
     `source` indexes `sources`; `period` is a packed period, or NO_PERIOD for the month of `day`; `day` is the local
-    epoch day of `at_us`; `industry` indexes the indicator's industries; `value` is in units of 10^-decimals.
+    epoch day of `at_us`; `industry` indexes the indicator's industries; `value` is in units of 10^-decimals. `drop`:
+    which events say that nothing is there (their value is 0); None: none of them.
     """
 
     sources: list[str]
@@ -28,6 +29,7 @@ class Valid:
     at_us: Int64
     day: NDArray[np.int32]
     period: NDArray[np.int32]
+    drop: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -45,4 +47,5 @@ class Valid:
             self.at_us[where],
             self.day[where],
             self.period[where],
+            None if self.drop is None else self.drop[where],
         )

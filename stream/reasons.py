@@ -69,7 +69,8 @@ def detail_of(
         Reason.UNKNOWN_INDICATOR: f"indicator {indicator!r} is not in {version}",
         Reason.UNKNOWN_INDUSTRY: f"industry {industry!r} is none of {indicator}'s in {version}",
         Reason.NOT_ALLOWED: f"source {source!r} may not write {indicator} ({version})",
-        Reason.BAD_OP: f"op {op!r} does not fit {indicator}: add for a flow, set for a stock",
+        Reason.BAD_OP: f"op {op!r}, value {value!r} does not fit {indicator}: add for a flow, set for a stock; drop, "
+        "with the value 0, for both",
         Reason.OVERFLOW: f"value {value!r}, or the cell with it, reaches {limits.cell} units of {indicator}",
         Reason.TOO_PRECISE: f"value {value!r} has more decimals than {indicator} takes",
         Reason.BAD_PERIOD: f"period {period!r} or at {at!r}: not within {catalogue.years[0]}-{catalogue.years[1]}",

@@ -38,6 +38,7 @@ class _Combination(NamedTuple):
     indicator: int
     industry: int
     decimals: int
+    drop: int
 
 
 @dataclass(slots=True)
@@ -57,7 +58,8 @@ class Validator:
         self._source_index: dict[str, int] = {}
         self._known: dict[tuple[str, str, str | None, str], int] = {}
         self._table: list[_Combination] = []
-        self._columns = np.zeros((0, 5), dtype=np.int64)
+        self._columns = np.zeros((0, 6), dtype=np.int64)
+        self._drops = False  # whether a drop was ever met
         self._periods: dict[str, int] = {}
         self._pow10 = 10.0 ** np.arange(0, 23, dtype=np.float64)
 
@@ -69,7 +71,7 @@ class Validator:
             self._table.clear()
             self._source_index.clear()
             self.sources = []  # a new list: batches under way still use the old one
-            self._columns = np.zeros((0, 5), dtype=np.int64)
+            self._columns = np.zeros((0, 6), dtype=np.int64)
         known, missing = self._known, []
         where = list(map(known.get, zip(columns.source, columns.indicator, columns.industry, columns.op, strict=True)))
         if None in where:
@@ -92,6 +94,10 @@ class Validator:
 
         if n and city.min() < 0:
             fail(city < 0, Reason.UNKNOWN_CITY)
+        drop = facts[:, 5].astype(np.bool_) if self._drops else None
+        if drop is not None:
+            fail(drop & (columns.value != 0.0), Reason.BAD_OP)
+            drop = drop if drop.any() else None
         value = self._scale(columns.value, facts[:, 4], fail)
         at_us = parse_times(columns.at)
         if n and at_us.min() <= YEAR_ZERO:
@@ -119,6 +125,7 @@ class Validator:
                 at_us=at_us,
                 day=day,
                 period=period,
+                drop=drop,
             ),
         )
 
@@ -167,7 +174,7 @@ class Validator:
             return place
         source, indicator_code, industry_code, op = combination
         catalogue = self.catalogue
-        failed, industry, decimals = NO_REASON, 0, 0
+        failed, industry, decimals, drop = NO_REASON, 0, 0, 0
         indicator = catalogue.indicator_index.get(indicator_code, -1)
         if not all("!" <= c <= "~" or c > "\x7f" for c in source):
             failed = Reason.MALFORMED
@@ -182,6 +189,9 @@ class Validator:
                 failed = Reason.UNKNOWN_INDUSTRY
             elif allowed is not None and indicator_code not in allowed:
                 failed = Reason.NOT_ALLOWED
+            elif op == "drop":
+                drop = 1
+                self._drops = True
             elif op != ("set" if known.kind == "stock" else "add"):
                 failed = Reason.BAD_OP
         number = self._source_index.get(source)
@@ -189,5 +199,5 @@ class Validator:
             number = self._source_index[source] = len(self.sources)
             self.sources.append(source)
         place = self._known[combination] = len(self._table)
-        self._table.append(_Combination(int(failed), number, max(indicator, 0), max(industry, 0), decimals))
+        self._table.append(_Combination(int(failed), number, max(indicator, 0), max(industry, 0), decimals, drop))
         return place

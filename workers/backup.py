@@ -7,7 +7,8 @@ live workers are refused, acquire again, and read on from the offset restored.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from index.errors import IndexFault
+from state import migrate
 from state.aggregates import Aggregates
 from state.content import Content
 from state.errors import CorruptStateError, SchemaError
@@ -125,7 +127,7 @@ async def restore(
     log = identity(settings.kafka, settings.kafka_options)
     _belongs(path, about, log)
     offsets: dict[int, int] = {}
-    for part in read_parts(path):
+    for part in _parts(path, about):
         try:
             _usable(part)
         except (ValueError, CorruptStateError, IndexFault) as error:
@@ -135,6 +137,8 @@ async def restore(
     try:
         seen = {p: await inspect(redis, Partition(p)) for p in offsets}
     except SchemaError as error:
+        if error.older:
+            raise
         raise RepairError(
             f"{error}. A newer state may hold keys that this version does not know, so it is not overwritten: go back "
             "by restoring into an empty Redis"
@@ -150,7 +154,7 @@ async def restore(
     if dry_run:
         return {**result, "restored": 0}
     n = 0
-    for n, part in enumerate(read_parts(path), 1):
+    for n, part in enumerate(_parts(path, about), 1):
         partition = Partition(part.partition)
         orphans = await rows_there(redis, partition)
         only = None if replace else seen[partition]
@@ -163,8 +167,15 @@ async def restore(
     return {**result, "restored": n}
 
 
+def _parts(path: Path, about: About) -> Iterator[Part]:
+    """The partitions as our schema version has them; a file of an older one is read through the steps."""
+    for part in read_parts(path):
+        old = replaced(part.content.snapshot(Partition(part.partition)), schema=about.schema)
+        yield part._replace(content=Content.of(migrate.upgraded(old))) if about.schema != SCHEMA else part
+
+
 def _belongs(path: Path, about: About, log: Identity) -> None:
-    if about.schema != SCHEMA:
+    if not migrate.oldest() <= about.schema <= SCHEMA:
         raise RepairError(
             f"{path}: a state of schema version {about.schema}, this version knows {SCHEMA}; nothing written. Use the "
             "version that wrote it, or a newer one"

@@ -24,10 +24,10 @@ def retract(
     """Take back what a source sent: shows what would change, then sends events that compensate it exactly.
 
     Taken back is what was accepted, once each, and stands in the log when the command begins. Run it again and nothing
-    is left to do. Exit code 1 where something cannot be taken back by any event.
+    is left to do. Exit code 1 where the events would be rejected.
     """
     from workers.retraction.effect import effect_on, render_effect
-    from workers.retraction.send import Asked, commit, read_and_plan
+    from workers.retraction.send import Asked, carry_out, check_upgraded, read_and_plan
     from workers.retraction.send import begin as take_turn
     from workers.retraction.show import as_json, nothing, render
 
@@ -36,23 +36,25 @@ def retract(
         # Before the reading: from here on no other retraction can slip in between.
         turn = None if dry_run else take_turn(settings)
         found = read_and_plan(settings, Asked(source, indicator, begin, end), note)
-        plan = found.plan
+        plan = last = found.plan
+        sent = 0
         published = effect_on(settings, effect, plan.cells) if effect is not None and plan.messages else None
         if not json:
             render(found, console, limit)
             if published is not None:
                 render_effect(published, console, limit)
         send = bool(plan.messages) and turn is not None
+        if send and plan.drops:
+            check_upgraded(settings, plan)
         if send and not yes:
             if json:
                 raise ValueError("--json sends nothing without --yes; or look with --dry-run")
             send = typer.confirm(f"Send {plan.compensating:,} compensating events?", err=True)
         if send and turn is not None:
-            commit(turn, plan)
-            note(f"{plan.compensating:,} events sent in one transaction; the workers take them up as any others")
+            sent, last = carry_out(turn, found)
+            note(f"{sent:,} events sent; the workers take them up as any others")
         if json:
-            emit(as_json(found, send) | ({} if published is None else {"effect": published}))
+            emit(as_json(found, sent) | ({} if published is None else {"effect": published}))
             if not plan.rows:
                 note(nothing(found))
-        stays = any(row.outcome not in ("done", "zero") for row in plan.rows)
-        raise typer.Exit(1 if stays or (plan.messages and not send and not dry_run) else 0)
+        raise typer.Exit(1 if last.refused or (plan.messages and not send and not dry_run) else 0)

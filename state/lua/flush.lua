@@ -22,6 +22,14 @@ local rows = cjson.decode(ARGV[5])
 local windows = cjson.decode(ARGV[6])
 local counts = cjson.decode(ARGV[7])
 
+-- A cell that ended has the value ''; only a text with "" in it can hold one, and then each value is looked at.
+local ended = string.find(ARGV[5], '""', 1, true)
+if ended then -- a user who may not do what that takes is refused here, before anything is written
+  redis.call('HDEL', tag .. 'probe', 'a')
+  redis.call('HLEN', tag .. 'probe')
+  redis.call('SREM', tag .. 'probe', 'a')
+end
+
 -- The feed entry first: Redis refuses an id that is not above the last, and then nothing else was written.
 local id = ARGV[3] .. '-0'
 local entry = {'from', ARGV[2], 'epoch', ARGV[1], 'watermark', ARGV[4], 'catalogue', ARGV[10], 'counts', ARGV[7],
@@ -56,7 +64,24 @@ end
 local names = {}
 for i = 1, #rows do
   local row = rows[i]
-  names[i] = row[1]
+  local name = row[1]
+  if ended then
+    local kept = {name}
+    for at = 2, #row, 2 do
+      if row[at + 1] == '' then
+        redis.call('HDEL', tag .. name, row[at])
+      else
+        kept[#kept + 1] = row[at]
+        kept[#kept + 1] = row[at + 1]
+      end
+    end
+    row = kept
+  end
+  if #row > 1 or redis.call('HLEN', tag .. name) > 0 then
+    names[#names + 1] = name
+  else
+    redis.call('SREM', tag .. 'rows', name)
+  end
   for first = 2, #row, 4000 do -- unpack is bounded by Lua's stack (8,000)
     redis.call('HSET', tag .. row[1], unpack(row, first, math.min(first + 3999, #row)))
   end

@@ -127,7 +127,7 @@ def judged(catalogue: Catalogue, log: list[Record]) -> Result:
     judge = Judge(0, Checks(parse_catalogue(json.loads(catalogue.to_json()))), accepted, [2**62])
     judge._counts = told
     rejects: dict[tuple[int, int], tuple[str, bytes, int]] = {}
-    stocks: dict[int, tuple[int, str, int, int]] = {}
+    stocks: dict[int, tuple[int, str, int, int | None]] = {}
     for record in log:
         limits = judge.catalogues[-1]
         told.order.clear()
@@ -144,23 +144,27 @@ def judged(catalogue: Catalogue, log: list[Record]) -> Result:
     assert last.catalogue is not None
     rows: dict[str, dict[str, str]] = {}
     for number, (_, period, city, indicator, industry, flow) in enumerate(accepted.cells):
+        if number in accepted.ended_cells:
+            continue
         at_us, source, seq, s = (0, "", 0, accepted.cell_sums[number]) if flow else stocks[number]
         rows.setdefault(f"cells:{period}:{city}", {})[f"{indicator}/{industry}"] = (
-            str(s) if flow else f"{s} {at_us} {seq} {source}"
+            str(s) if flow else f"{'-' if s is None else s} {at_us} {seq} {source}"
         )
     for number, (_, month, city, indicator, date) in enumerate(accepted.days):
+        if number in accepted.ended_days:
+            continue
         rows.setdefault(f"days:{month}:{city}", {})[f"{indicator}@{date}"] = str(accepted.day_sums[number])
     windows = {source: f"{top}:{bits:x}" for source, (top, bits) in last.windows.items()}
     return Result(rejects, last.counts, rows, windows, last.watermark, last.catalogue.version)
 
 
-def _keep_levels(accepted: Accepted, stocks: dict[int, tuple[int, str, int, int]]) -> None:
+def _keep_levels(accepted: Accepted, stocks: dict[int, tuple[int, str, int, int | None]]) -> None:
     """Of each stock's cell the latest level; the rows are given back."""
     names, width = list(accepted.sources), len(COLUMNS)
     for i in range(0, len(accepted.rows), width):
-        cell, _, _, _, source, seq, at_us, s = accepted.rows[i : i + width]
+        cell, _, _, _, source, seq, at_us, s, dropped = accepted.rows[i : i + width]
         if not accepted.cells[cell][5]:
-            level = at_us, names[source], seq, s
+            level = at_us, names[source], seq, None if dropped else s
             stocks[cell] = max(level, stocks.get(cell, level), key=lambda each: each[:3])
     del accepted.rows[:]
 

@@ -41,6 +41,13 @@ class EventMaker:
         self.random, self.catalogue = random, catalogue
         self.seqs: Counter[str] = Counter()
         self.sources = list(SOURCES)
+        self.last = {
+            "source": '"pay-east"',
+            "city": quoted(catalogue.cities[0], random),
+            "at": '"2021-03-03T08:00:00Z"',
+        }
+        self.last["indicator"] = quoted(catalogue.indicators[0].code, random)
+        self.before_last = self.last  # where the events before this one were
         # Of the right form, and still not what this event should say.
         names = [each.code for each in catalogue.indicators]
         groups = [each.code for each in catalogue.entities]
@@ -49,7 +56,7 @@ class EventMaker:
             "city": lambda: quoted(random.choice([*groups, "nobody", ""]), random),
             "indicator": lambda: quoted(random.choice([*names, "till", ""]), random),
             "industry": lambda: quoted(random.choice(["all", "bread", "milk", "beer", ""]), random),
-            "op": lambda: random.choice(['"add"', '"set"', '"Add"', '""', '"del"']),
+            "op": lambda: random.choice(['"add"', '"set"', '"drop"', '"Add"', '""', '"del"']),
             "value": lambda: random.choice([number_near(2, 10**6, random), halfway(random), made_number(random)]),
             "at": lambda: quoted(made_time(1969, 2031, random), random),
             "period": lambda: quoted(random.choice(PERIODS), random),
@@ -81,6 +88,19 @@ class EventMaker:
             texts["period"] = quoted(random.choice(PERIODS[:10] if random.random() > wrong else PERIODS), random)
         if not indicator.industries and random.random() < 0.7:
             del texts["industry"]
+        sort = random.random()
+        if sort < 0.1:  # nothing where something was, or a sum of 0 for it to end
+            for name in ("source", "city", "indicator", "industry", "at", "period"):
+                texts.pop(name, None)
+            texts |= self.before_last if sort < 0.05 else self.last
+            texts["seq"] = str(self.seq(json.loads(texts["source"])))
+            texts["op"] = '"drop"'
+            texts["value"] = random.choice(["0"] * 9 + ["0.0", "-0", "0e9", "1e-400", "1", "1e-300"])
+        elif sort < 0.15:
+            texts["value"] = "0"
+        if texts["op"] != '"drop"':
+            self.before_last = self.last
+            self.last = {k: text for k, text in texts.items() if k not in ("seq", "op", "value")}
         fields = list(texts.items())
         return self.changed(fields, wrong) if wrong else "{" + ",".join(f'"{k}":{v}' for k, v in fields) + "}"
 

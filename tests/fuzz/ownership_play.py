@@ -231,7 +231,10 @@ class Play:
             return "read"
         for entry in entries:
             for row, *flat in entry.rows:
-                self.cells.update({(row, f): int(n) for f, n in zip(flat[::2], flat[1::2], strict=True)})
+                for name, amount in zip(flat[::2], flat[1::2], strict=True):
+                    self.cells.pop((row, name), None)
+                    if amount != "":
+                        self.cells[row, name] = int(amount)
             self.feed.applied[self.number] = entry.end
             prefix = self.log.at(entry.end)
             self._must(entry.counts, prefix.counts, "an entry's counts")

@@ -34,7 +34,9 @@ class _Message(NamedTuple):
 
 
 class Log:
-    """A log made with a seed: message n adds to a cell, marks a source's window, counts, or is a newer catalogue."""
+    """A log made with a seed: message n adds to a cell or drops it, and marks a source's window; or it is a reject, a
+    repeat, or a newer catalogue.
+    """
 
     def __init__(self, seed: str) -> None:
         self._random = Random(seed)
@@ -46,7 +48,7 @@ class Log:
         while len(self._messages) <= n:
             what = random.random()
             row, name, source = (random.choice(names) for names in (ROWS, FIELDS, SOURCES))
-            self._messages.append(_Message(what, row, name, random.randint(-9, 9), source))
+            self._messages.append(_Message(what, row, name, random.randint(-2, 2), source))
         return self._messages[n]
 
     def is_catalogue(self, n: int) -> bool:
@@ -73,7 +75,12 @@ class Log:
             else:
                 counts["accepted"] = counts.get("accepted", 0) + 1
                 cells = rows.setdefault(row, {})
-                cells[name] = cells.get(name, 0) + amount
+                if what >= 0.4:
+                    cells[name] = cells.get(name, 0) + amount
+                elif cells.get(name) == 0:  # a drop
+                    del cells[name]
+                if not cells:
+                    del rows[row]
                 windows[source] = f"{n}:{n * n + 1:x}"
                 watermark = max(watermark or 0, int(what * 1000) * 1000)
             self._at.append(Prefix(rows, windows, counts, watermark, version))
@@ -86,12 +93,12 @@ class Log:
     def changed(self, start: int, end: int) -> list[list[Any]]:
         """The rows that messages start..end-1 touched, absolute: [row, field, value, ...]."""
         after = self.at(end).rows
-        touched: dict[str, dict[str, int]] = {}
+        touched: dict[str, dict[str, int | str]] = {}
         for n in range(start, end):
             before, then = self.at(n), self.at(n + 1)
             if then.counts.get("accepted", 0) > before.counts.get("accepted", 0):
                 _, row, name, *_ = self._message(n)
-                touched.setdefault(row, {})[name] = after[row][name]
+                touched.setdefault(row, {})[name] = after.get(row, {}).get(name, "")
         return [[row, *(part for pair in cells.items() for part in pair)] for row, cells in touched.items()]
 
 
@@ -160,7 +167,7 @@ class Stored:
         prefix = self.log.at(self.offset)
         meta: dict[str, str] = {}
         if self.token is not None:
-            meta |= {"epoch": self.token, "schema": "1"}
+            meta |= {"epoch": self.token, "schema": "2"}
         if self.flushed:
             meta |= {"offset": str(self.offset), "feed_bytes": str(sum(e.size for e in self.feed))}
             if prefix.watermark is not None:
@@ -185,6 +192,7 @@ class Stored:
             "epoch": entry.token,
             "watermark": "" if prefix.watermark is None else str(prefix.watermark),
             "catalogue": str(entry.catalogue),
+            "schema": "2",
             "counts": prefix.counts,
             "rows": self.log.changed(entry.start, entry.end),
         }

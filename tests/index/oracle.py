@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from tests.index.oracle_amounts import Key, amount, cells, days_amount, merged, own_period, undated
+from tests.index.oracle_amounts import Key, amount, cells, days_amount, held, merged, own_period, undated
 from tests.index.oracle_values import (
     Answer as NodeAnswer,
 )
@@ -66,7 +66,7 @@ class Answer:
         self.keys = {key for leaf in self.leaves for key in keys_of(world, leaf)}
         total = self._look(world.cities, world.base)
         self.bases = {leaf: base_level(world, leaf, total) for leaf in self.leaves}
-        used = {own_period(e) for e in world.events if {(e.indicator, None), (e.indicator, e.industry)} & self.keys}
+        used = {own_period(e) for e in held(world) if {(e.indicator, None), (e.indicator, e.industry)} & self.keys}
         starts = {months_of(p) for p in used}
         sizes = {"year": 12, "half": 6, "quarter": 3, "month": 1}
         self.periods = sorted(

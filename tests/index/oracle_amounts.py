@@ -25,13 +25,35 @@ def merged(world: World, city: str, period: str) -> bool:
     return counted_for(world, city, months_of(period)[0]) != city
 
 
+def held(world: World, days: bool = False) -> list[Event]:
+    """The events whose cells (`days`: day cells) are there: a drop ends a flow's whose sum is 0, and a stock's of which
+    it is the latest.
+    """
+    if not any(e.drop for e in world.events):
+        return [e for e in world.events if not days or e.period is None]
+    found: dict[tuple[object, ...], list[Event]] = {}
+    for e in world.events:
+        if days and (e.period is not None or e.indicator in world.stocks):
+            continue
+        key = (e.partition, e.city, e.indicator, *((e.day,) if days else (own_period(e), e.industry)))
+        cell = found.setdefault(key, [])
+        if e.indicator in world.stocks or not e.drop:
+            cell.append(e)
+        elif sum(each.value for each in cell) == 0:
+            cell.clear()
+    for cell in found.values():
+        if cell and cell[0].indicator in world.stocks and max(cell, key=lambda e: (e.at_us, e.source, e.seq)).drop:
+            cell.clear()
+    return [e for cell in found.values() for e in cell if not e.drop]
+
+
 def cells(world: World, key: Key, cities: list[str], period: str) -> list[Event]:
     """The events that make up the amount of some base entities."""
     indicator, industry = key
     stock = indicator in world.stocks
     return [
         e
-        for e in world.events
+        for e in held(world)
         if e.indicator == indicator
         and industry in (None, e.industry)
         and inside(own_period(e), period)
@@ -58,7 +80,7 @@ def days_amount(world: World, key: Key, cities: list[str], period: str, n: int) 
     first = first_day(period)
     found = [
         e.value
-        for e in world.events
+        for e in held(world, days=True)
         if e.indicator == key[0]
         and key[1] is None
         and e.period is None

@@ -28,6 +28,7 @@ class Event:
     value: int
     at_us: int
     period: str | None = None
+    drop: bool = False
 
     @functools.cached_property
     def day(self) -> dt.date:

@@ -15,6 +15,7 @@ from index.board import Board
 from index.cells import CellStore, Partition
 from index.diff import Diff, TableKey
 from tests.index.oracle import Answer, Event, World, first_day, start_us
+from tests.index.oracle_amounts import own_period
 from tests.index.worlds import CITIES, Engine, Ledger, world
 
 MONTHS = ["2020-12", "2021-01", "2021-02", "2021-04", "2021-12", "2022-01", "2022-04"]
@@ -80,6 +81,7 @@ STEPS = st.one_of(
     st.tuples(st.just("events"), BULKS),
     st.tuples(st.just("watermark"), WATERMARKS),
     st.tuples(st.just("undo"), st.integers(0, 3)),
+    st.tuples(st.just("drop"), st.integers(1, 6)),
     st.tuples(st.sampled_from(["diff", "again", "replace", "restart"]), st.none()),
     st.tuples(st.just("rewind"), st.integers(0, 10)),
 )
@@ -178,6 +180,22 @@ def check(engine: Engine, consumer: Consumer, restarted: bool = False) -> None:
     assert not engine.board.diff()
 
 
+def dropped(engine: Engine, n: int) -> list[Event]:
+    """The cells of the last `n` events are brought to 0 and dropped: with their days, or by naming the period. Later
+    than all, so a stock has no level there any more."""
+    out = []
+    for number, e in enumerate([e for e in engine.world.events if not e.drop][-n:]):
+        amount = engine.ledger.rows[e.partition][f"cells:{own_period(e)}:{e.city}"].get(
+            f"{e.indicator}/{e.industry}", 0
+        )
+        named = own_period(e) if number % 3 == 2 else e.period
+        seq = 10_000 + len(engine.world.events) + 2 * number
+        if isinstance(amount, int) and number % 4 != 3:
+            out.append(dataclasses.replace(e, value=-amount, seq=seq, period=named))
+        out.append(dataclasses.replace(e, value=0, seq=seq + 1, period=named, drop=True))
+    return out
+
+
 def play(world_: World, steps: list[tuple[str, Any]]) -> None:
     engine, consumer = Engine(world_), Consumer()
     for step, value in steps:
@@ -188,6 +206,8 @@ def play(world_: World, steps: list[tuple[str, Any]]) -> None:
         elif step == "undo":  # events that take back the last ones: down to an amount of zero, which is not missing
             last = [e for e in engine.world.events if e.indicator != "users"][-value:] if value else []
             engine.send([dataclasses.replace(e, value=-e.value) for e in last])
+        elif step == "drop":
+            engine.send(dropped(engine, value))
         elif step == "again":
             for partition in engine.ledger.rows:
                 changes = engine.store.apply(Partition(partition), engine.ledger.load(partition))

@@ -72,6 +72,32 @@ def test_a_whole_load_takes_back_what_it_lacks() -> None:
     assert told(store, back) == {"flows": [("2021Q1", "c1", "pay", "all", 4, 1)]}
 
 
+def test_cells_that_end() -> None:
+    """Of a cell that stands twice, the last counts, whether it ends or comes back."""
+    store, row = CellStore(catalogue()), "cells:2021Q1:c1"
+    store.apply(P0, [[row, "pay/all", 5, "users/all", "3 100 1 s"], ["days:2021-01:c1", "pay@2021-01-02", 5]])
+    levels = [(p, "c1", "users", "all", -3, -1) for p in ("2021Q1", "2021H1", "2021")]
+    ended = store.apply(P0, [[row, "pay/all", "", "users/all", "- 100 2 s"], ["days:2021-01:c1", "pay@2021-01-02", ""]])
+    assert told(store, ended) == {
+        "flows": [("2021Q1", "c1", "pay", "all", -5, -1)],
+        "levels": levels,
+        "days": [(18629, "c1", "pay", -5, -1)],
+    }
+    assert store.apply(P0, [[row, "pay/all", "", "cloud/food", ""]]).size == 0
+    back = store.apply(P0, [[row, "pay/all", ""], [row, "pay/all", 0]])
+    assert told(store, back) == {"flows": [("2021Q1", "c1", "pay", "all", 0, 1)]}
+    assert told(store, store.apply(P0, [[row, "pay/all", 4], [row, "pay/all", ""]])) == {
+        "flows": [("2021Q1", "c1", "pay", "all", 0, -1)]
+    }
+    later = store.apply(P1, [[row, "users/all", "2 50 1 s"]])
+    assert [each[4:] for each in told(store, later)["levels"]] == [(2, 1)] * 3, "what says nothing covers nothing"
+    for value in "-", "- 1 2", "- x 1 s", " ":
+        with pytest.raises(CorruptCellError):
+            store.apply(P0, [[row, "users/all", value]])
+    with pytest.raises(CorruptCellError):
+        store.apply(P0, [[row, "users/all", ""]])
+
+
 def test_the_latest_level_counts_in_each_containing_period() -> None:
     store = CellStore(catalogue())
     store.apply(P0, [["cells:2021-01:c1", "users/all", "10 100 1 s"]])

@@ -136,17 +136,17 @@ class Ledger:
             row, field = f"cells:{own_period(e)}:{e.city}", f"{e.indicator}/{e.industry}"
             held = self.rows[e.partition][row]
             if e.indicator in self.stocks:
-                entry = (e.at_us, e.source, e.seq, e.value)
-                if field not in held or entry > held[field]:
+                entry = (e.at_us, e.source, e.seq, "-" if e.drop else e.value)
+                if field not in held or entry[:3] > held[field][:3] or (not e.drop and entry > held[field]):
                     held[field] = entry
             else:
-                held[field] = held.get(field, 0) + e.value
-            changed[e.partition][row][field] = held[field]
+                put(held, field, e)
+            changed[e.partition][row][field] = held.get(field, "")
             if e.period is None and e.indicator not in self.stocks:
                 row, field = f"days:{own_period(e)}:{e.city}", f"{e.indicator}@{e.day.isoformat()}"
                 held = self.rows[e.partition][row]
-                held[field] = held.get(field, 0) + e.value
-                changed[e.partition][row][field] = held[field]
+                put(held, field, e)
+                changed[e.partition][row][field] = held.get(field, "")
         return {p: [flat(row, fields) for row, fields in rows.items()] for p, rows in changed.items()}
 
     def load(self, partition: int) -> list[list[Any]]:
@@ -155,7 +155,15 @@ class Ledger:
                 for row, fields in self.rows[partition].items()]  # fmt: skip
 
 
-def wire(entry: tuple[int, str, int, int]) -> str:
+def put(held: dict[str, Any], field: str, e: Event) -> None:
+    """Add to a flow's cell, or end it where it holds 0."""
+    if not e.drop:
+        held[field] = held.get(field, 0) + e.value
+    elif held.get(field) == 0:
+        del held[field]
+
+
+def wire(entry: tuple[int, str, int, int | str]) -> str:
     at_us, source, seq, value = entry
     return f"{value} {at_us} {seq} {source}"
 

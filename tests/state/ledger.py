@@ -19,7 +19,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 class Event(NamedTuple):
-    """One event that passed the checks 1 to 12. `value`: units of 10^-decimals; `period`: None for that of `at_us`."""
+    """One event that passed the checks 1 to 12. `value`: units of 10^-decimals; `period`: None for that of `at_us`;
+    `drop`: it says that nothing is there.
+    """
 
     source: str
     seq: int
@@ -29,6 +31,7 @@ class Event(NamedTuple):
     value: int
     at_us: int
     period: str | None = None
+    drop: bool = False
 
     @property
     def date(self) -> str:
@@ -71,7 +74,7 @@ class Ledger:
         self.sources: dict[str, Window] = {}
         self.cells: dict[tuple[str, str, str, str], int] = {}
         self.days: dict[tuple[str, str, str, str], int] = {}
-        self.levels: dict[tuple[str, str, str, str], tuple[int, str, int, int]] = {}
+        self.levels: dict[tuple[str, str, str, str], tuple[int, str, int, int | None]] = {}  # None: there is none
         self.counts: Counter[str] = Counter()
         self.watermark_us: int | None = None
 
@@ -89,17 +92,20 @@ class Ledger:
             return verdict
         cell = (e.period or e.date[:7], e.city, e.indicator, e.industry)
         if INDICATORS[e.indicator][0] == "stock":
-            level = (e.at_us, e.source, e.seq, e.value)
-            self.levels[cell] = max(level, self.levels.get(cell, level))
+            level = (e.at_us, e.source, e.seq, None if e.drop else e.value)
+            self.levels[cell] = max(level, self.levels.get(cell, level), key=lambda each: each[:3])
         else:
             day = (e.date[:7], e.city, e.indicator, e.date)
             total = self.cells.get(cell, 0) + e.value
             day_total = 0 if e.period else self.days.get(day, 0) + e.value
             if max(abs(total), abs(day_total)) >= self.limits.cell:
                 return "overflow"
-            self.cells[cell] = total
-            if e.period is None:
-                self.days[day] = day_total
+            touched = [(self.cells, cell, total)] + ([(self.days, day, day_total)] if e.period is None else [])
+            for cells, key, new in touched:
+                if not e.drop:
+                    cells[key] = new
+                elif cells.get(key) == 0:
+                    del cells[key]
         window.accept(e.seq)
         self.sources[e.source] = window
         self.watermark_us = e.at_us if self.watermark_us is None else max(self.watermark_us, e.at_us)
@@ -111,7 +117,9 @@ class Ledger:
         for (period, city, indicator, industry), value in self.cells.items():
             out.setdefault(f"cells:{period}:{city}", {})[f"{indicator}/{industry}"] = str(value)
         for (period, city, indicator, industry), (at_us, source, seq, value) in self.levels.items():
-            out.setdefault(f"cells:{period}:{city}", {})[f"{indicator}/{industry}"] = f"{value} {at_us} {seq} {source}"
+            out.setdefault(f"cells:{period}:{city}", {})[f"{indicator}/{industry}"] = (
+                f"{'-' if value is None else value} {at_us} {seq} {source}"
+            )
         for (month, city, indicator, date), value in self.days.items():
             out.setdefault(f"days:{month}:{city}", {})[f"{indicator}@{date}"] = str(value)
         return out
@@ -121,8 +129,11 @@ class Ledger:
         return {source: window.stored() for source, window in self.sources.items()}
 
 
-def made_events(random: Random, n: int, *, size: int, first_seq: int = 0) -> list[Event]:
-    """`n` events on few cells: flows and stocks, late ones, repeats, corrections, restatements; values up to `size`."""
+def made_events(random: Random, n: int, *, size: int, first_seq: int = 0, drops: float = 0.0) -> list[Event]:
+    """`n` events on few cells: flows and stocks, late ones, repeats, corrections, restatements; values up to `size`.
+
+    `drops`: how many of them say that nothing is there; then sums of 0 are frequent too.
+    """
     out: list[Event] = []
     seqs = Counter(dict.fromkeys(("pay", "till", "城"), first_seq))
     begin = datetime(2021, 12, 30, 21, tzinfo=UTC)  # so that local midnight, month and year are crossed
@@ -146,6 +157,12 @@ def made_events(random: Random, n: int, *, size: int, first_seq: int = 0) -> lis
                 random.choice([None] * 5 + ["2021", "2021H2", "2021Q4", "2021-12"]),
             )
         )
+        if drops and random.random() < drops:
+            like = random.choice(out)  # where something is
+            out[-1] = like._replace(source=source, seq=max(0, seq), value=0, drop=True)
+        elif drops and random.random() < 0.4:
+            like = random.choice(out)
+            out[-1] = like._replace(source=source, seq=max(0, seq), value=-like.value, drop=False)
         if random.random() < 0.05:
             out.append(out[random.randrange(len(out))])
     return out

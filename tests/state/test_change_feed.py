@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from state.errors import FeedGapError, SchemaError
 from state.feed import ENTRIES, Entry, FeedReader
-from state.keys import Offset, Partition
+from state.keys import SCHEMA, Offset, Partition
 from tests.state.partition import Owner, P, dumped, owner, put_back
 
 Q = Partition(8)
@@ -198,7 +198,7 @@ async def test_a_load_is_adopted_at_and_above_the_applied_offset(client: Redis):
 async def test_a_newer_schema_is_not_read(client: Redis):
     me, feed = await owner(client), reader(client)
     await me.flush(3, row(3))
-    await client.hset("{tw:7}:meta", "schema", "2")
+    await client.hset("{tw:7}:meta", "schema", str(SCHEMA + 1))
     with pytest.raises(SchemaError):
         await feed.load(P)
 

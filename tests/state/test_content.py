@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from state.content import Content, differences
 from state.inspect import Look
-from state.keys import Offset, Partition
+from state.keys import SCHEMA, Offset, Partition
 from tests.shops import shops
 
 P = Partition(7)
@@ -32,7 +32,7 @@ CONTENTS = st.builds(
 
 def look_at(content: Content, **changed: object) -> Look:
     """What Redis holds where `content` was written by flushes."""
-    meta = {"epoch": "me", "offset": str(content.offset), "schema": "1", "feed_bytes": "5"}
+    meta = {"epoch": "me", "offset": str(content.offset), "schema": str(SCHEMA), "feed_bytes": "5"}
     meta |= {} if content.watermark_us is None else {"watermark": str(content.watermark_us)}
     meta |= {} if content.catalogue_version is None else {"catalogue": str(content.catalogue_version)}
     fields = {
@@ -100,7 +100,7 @@ def test_what_is_no_cell():
         ({"sizes": []}, {"feed"}),
         ({"sizes": ["9-0 five"]}, {"feed"}),
         ({"first": "11-0", "last": "11-0", "sizes": ["11-0 5"]}, {"feed"}),  # beyond the offset
-        ({"meta": {"offset": "x", "schema": "1", "catalogue": "1", "feed_bytes": "5"}}, {"meta", "feed"}),
+        ({"meta": {"offset": "x", "schema": str(SCHEMA), "catalogue": "1", "feed_bytes": "5"}}, {"meta", "feed"}),
         ({"meta": {"offset": "9", "catalogue": "1", "feed_bytes": "5"}}, set()),  # no schema: the first
         ({"meta": {"offset": "9", "schema": "one", "catalogue": "1", "feed_bytes": "5"}}, {"meta"}),
     ]

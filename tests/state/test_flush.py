@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from state.aggregates import Aggregates
 from state.errors import CorruptStateError, FencedError, RewoundError, SchemaError
 from state.flush import flush
-from state.keys import Offset, Partition, Token
+from state.keys import SCHEMA, Offset, Partition, Token
 from state.load import load
 from state.ownership import acquire, watch
 from state.snapshot import Snapshot
@@ -36,7 +36,7 @@ async def test_a_new_partition_is_empty(client: Redis):
     assert await load(client, P) == Snapshot(P, Offset(0), None, None, None, {}, {}, {})
     assert await everything(client) == {}, "a load writes nothing"
     assert await acquire(client, P, Token("me")) == Snapshot(P, Offset(0), None, None, None, {}, {}, {})
-    assert await everything(client) == {"{tw:7}:meta": {"epoch": "me", "schema": "1"}}
+    assert await everything(client) == {"{tw:7}:meta": {"epoch": "me", "schema": str(SCHEMA)}}
 
 
 async def test_everything_is_written_as_the_formats_say(client: Redis):
@@ -53,7 +53,7 @@ async def test_everything_is_written_as_the_formats_say(client: Redis):
     )
     assert await everything(client) == {
         "{tw:7}:meta": {
-            **{"epoch": "me", "schema": "1", "offset": "12", "watermark": "1656583200000000", "catalogue": "4"},
+            **{"epoch": "me", "schema": str(SCHEMA), "offset": "12", "watermark": "1656583200000000", "catalogue": "4"},
             "feed_bytes": (await client.hget("{tw:7}:meta", "feed_bytes")),
         },
         "{tw:7}:catalogue": '{"name":"shops"}',
@@ -71,6 +71,7 @@ async def test_everything_is_written_as_the_formats_say(client: Redis):
                     "epoch": "me",
                     "watermark": "1656583200000000",
                     "catalogue": "4",
+                    "schema": str(SCHEMA),
                     "counts": '{"accepted":3,"rejected:malformed":1}',
                     "rows": '[["cells:2022-06:anna","till.visits/all",7,"staff/all","40 1656583200000000 9 城 office"],'
                     '["days:2022-06:bert:2","till.visits@2022-06-30",-7]]',
@@ -368,9 +369,9 @@ async def test_watch_notices_a_redis_that_went_back(client: Redis):
 async def test_a_newer_schema_is_refused_by_all_and_taken_over_by_none(client: Redis):
     me = await owner(client)
     await me.flush(5, ROW)
-    await client.hset("{tw:7}:meta", "schema", "2")
+    await client.hset("{tw:7}:meta", "schema", str(SCHEMA + 1))
     before = await everything(client)
-    with pytest.raises(SchemaError, match="schema version 2, this worker knows 1; upgrade"):
+    with pytest.raises(SchemaError, match=f"schema version {SCHEMA + 1}, this worker knows {SCHEMA}; upgrade"):
         await acquire(client, P, Token("other"))
     with pytest.raises(SchemaError):
         await load(client, P)

@@ -55,9 +55,12 @@ class Versions:
         self._patch.setattr(migrate, "STEPS", {1: Step(state_2, rows_2)} if version == 2 and steps else {})
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def version(monkeypatch: pytest.MonkeyPatch) -> Versions:
-    return Versions(monkeypatch)
+    """We are of version 1 here, and what comes after it is another 2 than the real one: its step rewrites cells."""
+    versions = Versions(monkeypatch)
+    versions.is_(1)
+    return versions
 
 
 async def older(client: Redis) -> None:

@@ -13,7 +13,7 @@ from state.content import Content, differences
 from state.errors import FencedError, SchemaError
 from state.feed import FeedReader
 from state.inspect import inspect, rows_there
-from state.keys import Offset, Token
+from state.keys import SCHEMA, Offset, Token
 from state.load import load
 from state.replace import put, swap
 from tests.state.partition import Owner, P, dumped, everything, owner, put_back
@@ -116,7 +116,7 @@ async def test_put_replaces_everything(client: Redis):
     other = Content(Offset(3), None, 2, b'{"v":2}', {}, {"accepted": 1}, {BERT: {"a/all": "1"}})
     await put(client, P, NEW, LINEAGE, other, (), ["one", "two"])
     assert await everything(client) == {
-        "{tw:7}:meta": {"epoch": "repair", "lineage": "line", "schema": "1", "offset": "3", "catalogue": "2"},
+        "{tw:7}:meta": {"epoch": "repair", "lineage": "line", "schema": str(SCHEMA), "offset": "3", "catalogue": "2"},
         "{tw:7}:catalogue": '{"v":2}',
         "{tw:7}:counts": {"accepted": "1"},
         "{tw:7}:rows": {BERT},

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from state.errors import FencedError, RewoundError, SchemaError
 from state.feed import FeedReader
-from state.keys import Offset, Token
+from state.keys import SCHEMA, Offset, Token
 from state.load import load
 from state.skip import Skip, skip, skipped, stored_offset
 from tests.state.partition import P, everything, owner
@@ -50,8 +50,8 @@ async def test_a_partition_that_stands_elsewhere_is_left_alone(client: Redis):
     before = await everything(client)
     with pytest.raises(RewoundError):
         await skip(client, P, Token("person"), GONE)
-    await client.hset("{tw:7}:meta", "schema", 2)
+    await client.hset("{tw:7}:meta", "schema", SCHEMA + 1)
     with pytest.raises(SchemaError):
         await skip(client, P, Token("person"), Skip(6, 20, "", "", ""))
-    await client.hset("{tw:7}:meta", "schema", 1)
+    await client.hset("{tw:7}:meta", "schema", SCHEMA)
     assert await everything(client) == before

@@ -40,6 +40,7 @@ class Passed(NamedTuple):
     at_us: int
     day: date
     period: str | None
+    drop: bool
 
 
 def may_write(source: str, indicator: str) -> bool:
@@ -93,7 +94,7 @@ def judged(e: Event, timestamp_ms: int) -> Passed | str:
         return "unknown-industry"
     if not may_write(e.source, e.indicator):
         return "not-allowed"
-    if e.op != {"flow": "add", "stock": "set"}[kind]:
+    if e.op != {"flow": "add", "stock": "set"}[kind] and (e.op, e.value) != ("drop", 0.0):
         return "bad-op"
     product = e.value * float(10**decimals)
     if abs(product) == float("inf") or abs(round(product)) >= LIMITS.cell:
@@ -113,7 +114,9 @@ def judged(e: Event, timestamp_ms: int) -> Passed | str:
             return "bad-period"
     if at_us > (timestamp_ms + LIMITS.future_s * 1000) * 1000:
         return "from-the-future"
-    return Passed(e.source, e.city, e.indicator, industry, round(product), at_us, local.date(), e.period)
+    return Passed(
+        e.source, e.city, e.indicator, industry, round(product), at_us, local.date(), e.period, e.op == "drop"
+    )
 
 
 # --- what the engine says, in the same words --------------------------------------------------------------------------
@@ -134,6 +137,7 @@ def told(checked: Checked, i: int) -> Passed | str:
         int(v.at_us[i]),
         date(1970, 1, 1) + timedelta(days=int(v.day[i])),
         None if v.period[i] == NO_PERIOD else unpack_period(int(v.period[i])).name,
+        v.drop is not None and bool(v.drop[i]),
     )
 
 
@@ -310,7 +314,7 @@ USUAL_US = (datetime(2022, 6, 30, 10, tzinfo=UTC) - EPOCH) // timedelta(microsec
 
 
 def test_an_event_that_passes():
-    passed = Passed("pay", "anna", "till.sales", "bread", 1250, USUAL_US, date(2022, 6, 30), None)
+    passed = Passed("pay", "anna", "till.sales", "bread", 1250, USUAL_US, date(2022, 6, 30), None, False)
     assert one() == passed
     assert one(value=-0.07) == passed._replace(units=-7)
     assert one(period="2021Q4") == passed._replace(period="2021Q4")
@@ -337,6 +341,10 @@ BY_HAND: list[tuple[str, dict[str, Any]]] = [
     ("not-allowed", {"source": "a-office"}),
     ("bad-op", {"op": "set"}),
     ("bad-op", {"op": ""}),
+    ("bad-op", {"op": "drop", "value": 0.01}),
+    ("bad-op", {"op": "drop", "value": float("inf")}),  # an overflow as well
+    ("bad-op", {"op": "drop", "value": 5e-324, "at": "?"}),
+    ("bad-op", {"op": "drop", "indicator": "staff", "industry": None, "value": -1.0}),
     ("bad-op", {"indicator": "staff", "industry": None}),
     ("overflow", {"value": 10_000.0}),
     ("overflow", {"value": float("-inf")}),
@@ -384,6 +392,8 @@ def test_by_hand(reason: str, changes: dict[str, Any]):
         {"value": 9999.99},
         {"value": -9999.99},
         {"value": -0.0},
+        {"op": "drop", "value": 0.0},
+        {"op": "drop", "value": -0.0, "indicator": "staff", "industry": None, "source": "pay"},
         {"value": 4.35},  # 434.99999999999994 hundredths before rounding
         {"source": "till-"},
         {"source": "till-office", "indicator": "staff", "industry": None, "op": "set", "value": 0.1},

@@ -23,6 +23,7 @@ import redis
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from state.keys import SCHEMA
 from stream.tail import high_watermarks
 from stream.topics import EVENTS
 from tests.waiting import eventually
@@ -333,7 +334,7 @@ def unchanged(desk: Desk) -> Iterator[None]:
         with redis.Redis.from_url(desk.servers.redis) as raw:
             held: dict[str, object] = {key: raw.dump(key) for key in raw.keys("*") if not key.endswith(b":meta")}
         for p in range(PARTITIONS):
-            held[f"meta {p}"] = {"schema": "1"} | desk.redis.hgetall(f"{{tw:{p}}}:meta") | {"epoch": ""}
+            held[f"meta {p}"] = {"schema": str(SCHEMA)} | desk.redis.hgetall(f"{{tw:{p}}}:meta") | {"epoch": ""}
         return held
 
     before = look()
@@ -394,15 +395,15 @@ def test_redis_belongs_to_another_log(desk: Desk, worker: str):
 
 
 def test_a_newer_schema(desk: Desk, worker: str):
-    desk.redis.hset("{tw:1}:meta", "schema", 2)
+    desk.redis.hset("{tw:1}:meta", "schema", SCHEMA + 1)
     epoch = desk.redis.hget("{tw:1}:meta", "epoch")
     try:
         with unchanged(desk):
             desk.start(worker)
-            stopped(desk, worker, "partition 1", "schema version 2", "upgrade the worker")
+            stopped(desk, worker, "partition 1", f"schema version {SCHEMA + 1}", "upgrade the worker")
         assert desk.redis.hget("{tw:1}:meta", "epoch") == epoch, "not taken over"
     finally:
-        desk.redis.hset("{tw:1}:meta", "schema", 1)
+        desk.redis.hset("{tw:1}:meta", "schema", SCHEMA)
 
 
 def test_a_state_that_cannot_be_read(desk: Desk, worker: str):

@@ -6,6 +6,7 @@ tests/workers/faults.py.
 
 from pathlib import Path
 
+from state.keys import SCHEMA
 from tests.waiting import eventually
 from tests.workers.commands import run
 from tests.workers.faults import PARTITIONS, STILL_S, Trial
@@ -67,5 +68,5 @@ def test_another_log_is_refused(own_servers: Servers, tmp_path: Path) -> None:
         refused = run(trial, "restore", str(file), code=1)["error"]
         assert "made of another log" in refused, refused
         assert trial.redis.keys("*") == []
-        trial.redis.hset("{tw:1}:meta", mapping={"offset": 1_000_000, "schema": 1})
+        trial.redis.hset("{tw:1}:meta", mapping={"offset": 1_000_000, "schema": SCHEMA})
         assert "its log ends at" in run(trial, "rebuild", "--partition", "1", code=2)["failed"]["1"]

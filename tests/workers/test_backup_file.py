@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from state.content import Content
-from state.keys import Offset
+from state.keys import SCHEMA, Offset
+from stream.identity import Identity
+from workers.backup import _belongs, _parts
 from workers.backup_file import HEAD_BYTES, About, Part, check, read_about, read_parts, write
 from workers.repair_error import RepairError
 
@@ -41,6 +44,17 @@ async def test_what_is_written_comes_back(tmp_path: Path):
     assert read_about(path) == ABOUT
     assert list(read_parts(path)) == PARTS
     assert [each.name for each in tmp_path.iterdir()] == ["a.backup"]
+
+
+async def test_a_file_of_an_older_schema_is_read_through_the_steps(tmp_path: Path):
+    """ABOUT is of version 1: what it says is said as now. One of a later version is refused before anything is read."""
+    path = await made(tmp_path)
+    log = Identity("c", "id", ABOUT.partitions)
+    _belongs(path, ABOUT, log)
+    assert list(_parts(path, ABOUT)) == PARTS
+    later = msgspec.structs.replace(ABOUT, schema=SCHEMA + 1)
+    with pytest.raises(RepairError, match=f"schema version {SCHEMA + 1}, this version knows {SCHEMA}"):
+        _belongs(path, later, log)
 
 
 async def test_it_can_be_read_by_eye(tmp_path: Path):

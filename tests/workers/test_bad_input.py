@@ -72,6 +72,8 @@ ELEMENTS: dict[str, tuple[str, bytes]] = {
     "a source that may write something else": ("not-allowed", event(source="media-1")),
     "set on a flow": ("bad-op", event(op="set")),
     "unknown op": ("bad-op", event(op="increment")),
+    "drop with a value": ("bad-op", event(op="drop")),
+    "drop with a tiny value": ("bad-op", event(op="drop", value=5e-324)),
     "no value": ("malformed", event(value=...)),
     "value is a string": ("bad-value", event(value="12.5")),
     "value is null": ("bad-value", event(value=None)),
@@ -359,7 +361,7 @@ def test_dlq_replay_of_what_is_no_event(sent: Sent):
     )
     assert found == {"letters": 1, "sent": 0, "unreadable": [position]}
     events = [json.loads(line) for line in dry.splitlines() if line.startswith("{")]
-    assert len(events) == 4
+    assert len(events) == 8
     assert all(e["op"] == "add" and e["source"].startswith("dlq/") and isinstance(e["seq"], int) for e in events)
     assert ends(sent.desk) == before, "a dry run sends nothing"
 

@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from state.keys import SCHEMA
 from stream.topics import EVENTS, RANKINGS, UPDATES
 from tests.waiting import eventually
 from tests.workers.desk import PARTITIONS, STILL_S, Desk, event
@@ -257,9 +258,9 @@ def test_a_redis_that_does_not_fit_the_log(desk: Desk):
     assert finding.level == "fail"
     assert "retention" in finding.do
     desk.redis.hset("{tw:0}:meta", "offset", held[0])
-    desk.redis.hset("{tw:0}:meta", "schema", 2)
-    assert of(seen(desk), "schema", "schema version 2").level == "fail"
-    desk.redis.hset("{tw:0}:meta", "schema", 1)
+    desk.redis.hset("{tw:0}:meta", "schema", SCHEMA + 1)
+    assert of(seen(desk), "schema", f"schema version {SCHEMA + 1}").level == "fail"
+    desk.redis.hset("{tw:0}:meta", "schema", SCHEMA)
 
 
 def test_topics_that_are_missing_or_of_another_size(desk: Desk):

@@ -58,20 +58,20 @@ def verified(small: Small, module: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_readers_first_then_owners(small: Small) -> None:
-    assert schemas(small) == ["1"] * PARTITIONS
+    assert schemas(small) == ["2"] * PARTITIONS
     newer(small, "index-newer", "index")
     eventually(lambda: flowing(small, lambda: "loaded" in small.crew.log("index-newer")), STILL_S)
     assert small.crew.end("index") == 0
     small.settled()
-    assert schemas(small) == ["1"] * PARTITIONS, "a reader brings nothing up"
+    assert schemas(small) == ["2"] * PARTITIONS, "a reader brings nothing up"
 
     newer(small, "ingest-newer", "ingest")
-    eventually(lambda: flowing(small, lambda: "2" in schemas(small)), 2 * STILL_S)
+    eventually(lambda: flowing(small, lambda: "3" in schemas(small)), 2 * STILL_S)
     for _ in range(5):  # both own a partition, one of each version
         flowing(small, True)
     small.settled()
     assert small.crew.end("ingest") == 0
-    eventually(lambda: flowing(small, lambda: schemas(small) == ["2"] * PARTITIONS), 2 * STILL_S)
+    eventually(lambda: flowing(small, lambda: schemas(small) == ["3"] * PARTITIONS), 2 * STILL_S)
     small.settled()
     assert small.counts() == {"accepted": small.seq}
 
@@ -82,11 +82,11 @@ def test_workers_of_the_older_version_say_what_to_do(small: Small) -> None:
     small.crew.start("index-older", "index", env=environment(small))
     for name in ("ingest-older", "index-older"):
         assert Desk.ended(small, name, 2 * STILL_S) == 1, small.crew.log(name)
-        [line] = small.lines(name, "stopped", "schema version 2, this worker knows 1; upgrade the worker")
+        [line] = small.lines(name, "stopped", "schema version 3, this worker knows 2; upgrade the worker")
         assert "runbook" in line
     flowing(small, True)
     small.settled()
-    assert schemas(small) == ["2"] * PARTITIONS
+    assert schemas(small) == ["3"] * PARTITIONS
     assert small.counts() == {"accepted": small.seq}
 
 
@@ -95,14 +95,14 @@ def test_verify_of_either_version(small: Small) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     older = verified(small, "workers")
     assert older.returncode != 0
-    assert "schema version 2, this verify reads 1" in older.stderr + older.stdout
+    assert "schema version 3, this verify reads 2" in older.stderr + older.stdout
 
 
 def test_redis_set_back_behind_the_upgrade(small: Small, tmp_path: Path) -> None:
     """As after a restart that lost the last second: the newer workers bring it up again, and read on."""
     for p in range(PARTITIONS):
-        small.redis.hset(f"{{tw:{p}}}:meta", "schema", "1")
-    eventually(lambda: flowing(small, lambda: schemas(small) == ["2"] * PARTITIONS), 2 * STILL_S)
+        small.redis.hset(f"{{tw:{p}}}:meta", "schema", "2")
+    eventually(lambda: flowing(small, lambda: schemas(small) == ["3"] * PARTITIONS), 2 * STILL_S)
     small.settled()
     assert small.lines("ingest-newer", "refused", "went back behind the upgrade")
     assert small.counts() == {"accepted": small.seq}

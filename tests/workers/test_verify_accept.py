@@ -127,6 +127,8 @@ OTHERS: list[tuple[str, Any]] = [
     ("not-allowed", event(1, source="mute")),
     ("bad-op", event(1, op="set")),
     ("bad-op", event(1, op="ADD")),
+    ("bad-op", event(1, op="drop", value=1)),
+    ("bad-op", event(1, op="drop", value=10**400)),
     ("bad-op", event(1, indicator="cap")),
     ("overflow", event(1, value=10**6)),
     ("overflow", event(1, value=-(10**6))),
@@ -329,7 +331,7 @@ def test_rows_of_accepted_events() -> None:
     at = us("2021-02-03T08:00:00+08:00")
     assert out.cells == [(0, "2021-02", "a", "run", "all", True), (0, "2021", "a", "run", "all", True)]
     assert out.days == [(0, "2021-02", "a", "run", "2021-02-03")]
-    assert list(out.rows) == [0, 0, 1, 0, 0, 1, at, 5, 1, -1, 1, 2, 0, 3, at, -7]
+    assert list(out.rows) == [0, 0, 1, 0, 0, 1, at, 5, 0, 1, -1, 1, 2, 0, 3, at, -7, 0]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,16 @@ def _published(board: Board) -> Published:
     return published
 
 
+@pytest.mark.parametrize("seed", range(1000, 1012))
+def test_same_bits_where_cells_end(seed: int) -> None:
+    rng = random.Random(seed)
+    data = worlds.catalogue(rng)
+    text = worlds.definition(rng, EngineCatalogue.from_json(json.dumps(data)))
+    sent = list(worlds.with_drops(rng, worlds.events(rng)))
+    report = compare(*both(data, text, sent, rng))
+    assert not report.differences, f"{report.differences[:5]}\n{text}"
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_same_bits(seed: int) -> None:
     report, _, text = compared(seed)

@@ -4,7 +4,7 @@ that use all of the language, events. What a seed makes is the same everywhere.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -201,6 +201,22 @@ def events(rng: random.Random) -> Iterator[dict[str, Any]]:
             "at": at.isoformat(timespec="seconds") + rng.choice(["Z", "+08:00"]),
             "period": rng.choice(periods) if rng.random() < named else None,
         }
+
+
+def with_drops(rng: random.Random, sent: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events; behind some of them their compensation and a drop, sometimes of the month alone, sometimes too late
+    or to no effect.
+    """
+    for event in sent:
+        yield event
+        if rng.random() < 0.3:
+            seq = 10_000 + 10 * int(event["seq"])
+            if event["op"] == "add" and rng.random() < 0.8:
+                yield event | {"value": -event["value"], "seq": seq}
+            named = {"period": "2021-02"} if rng.random() < 0.1 else {}
+            yield event | {"op": "drop", "value": 0, "seq": seq + 1} | named
+            if rng.random() < 0.2:
+                yield event | {"value": 0, "seq": seq + 2}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,8 +4,9 @@
     ledger      the log read again: the accepted events of the selection, and what stands in their cells without them
     stocks      which levels must be set so that every period has the level that it would have without them
     changes     what each cell needs, in an order in which no running sum leaves its bound
+    presence    which cells must end, and which come back
     plan        the compensating events, numbered, packed, and each judged as the workers will judge it
-    send        read, plan and commit as one turn and one transaction
+    send        read, plan and commit as one turn and one transaction; mend what came in between
     show        the plan for people and for machines
     effect      what would be published, on a board of the command's own
 

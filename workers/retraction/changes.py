@@ -1,7 +1,8 @@
 """The changes that take a selection back, one event each, not numbered yet.
 
-A flow's is the negative of a sum; a stock's is a level that wins. Running sums may not leave the bound on the way, so
-`in_bounds` puts them into an order in which none does; a cell that has no such order is left alone.
+A flow's is the negative of a sum; a stock's is a level that wins, or a drop. Running sums may not leave the bound on
+the way, so `in_bounds` puts them into an order in which none does; a cell that has no such order is left alone. Which
+cells must then end, or come back, is for presence.py.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from math import log10
 
+from index.changes import GONE, NO_LEVEL
 from index.periods import Period
 from workers.retraction.ledger import Ledger, Level
 from workers.retraction.selection import chain
@@ -21,13 +24,13 @@ from workers.retraction.stocks import levels_to_set
 from workers.verify.accept import Accepted, Judge
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DONE, ZERO, STUCK = "done", "zero", "stuck"
+DONE = "done"
 
 
 @dataclass
 class Row:
     """What happens to one cell (a stock: one period). `now`, `after`: what stands there in units of 10^-`decimals`
-    (None: nothing would stand there without the selection); `outcome`: done, zero, stuck or the reject reason.
+    (None: nothing); `outcome`: done, or the reject reason.
     """
 
     city: str
@@ -37,7 +40,7 @@ class Row:
     flow: bool
     decimals: int
     events: int
-    now: int
+    now: int | None
     after: int | None
     outcome: str = DONE
 
@@ -45,7 +48,8 @@ class Row:
 @dataclass
 class Change:
     """One compensating event. `cell`, `day`: of a flow, numbers in `Accepted` (-1: none); `period` None: that of
-    `at_us`; `seq` None: the next one of its source. `fate`: the rows that it is sent or not sent with, its own first.
+    `at_us`; `seq` None: the next one of its source; `drop`: that nothing is there (`value` is 0). `fate`: the rows that
+    it is sent or not sent with, its own first.
     """
 
     partition: int
@@ -58,17 +62,18 @@ class Change:
     seq: int | None = None
     cell: int = -1
     day: int = -1
+    drop: bool = False
 
 
-def changes_of(ledger: Ledger, judges: Mapping[int, Judge]) -> tuple[list[Row], list[Change], list[Change]]:
-    """Of everything selected: a row a cell, the changes of flows, and those of stocks."""
-    made = _Changes(ledger, judges)
-    return made.rows, made.flows(), made.stocks()
+class Changes:
+    """Makes them, of everything that `ledger` holds; `rows`: what happens to each cell that changes.
 
+    `judges` stand behind what was read.
+    """
 
-class _Changes:
     def __init__(self, ledger: Ledger, judges: Mapping[int, Judge]) -> None:
         self.rows: list[Row] = []
+        self.flow_rows: dict[int, Row] = {}  # by number of the cell
         self._ledger, self._judges = ledger, judges
         self._chain = chain(ledger.selection.source)
         self._next: dict[tuple[int, str], int] = {}
@@ -82,30 +87,41 @@ class _Changes:
 
     def flows(self) -> list[Change]:
         """The negative of each sum; in parts where it is more than an event may hold."""
-        ledger, rows, out = self._ledger, dict[int, Row](), []
-        sums = Counter[int]()
-        for (cell, day, at_us), total in sorted(ledger.flows.items()):
-            if not total:
-                continue
-            partition, period, city, indicator, industry, _ = ledger.accepted.cells[cell]
-            if cell not in rows:
-                now = ledger.accepted.cell_sums[cell]
-                rows[cell] = self._row(city, indicator, industry, period, True, ledger.events[cell], now)
-            sums[cell] += total
-            catalogue = self._judges[partition].in_force
-            assert catalogue is not None, "an event was accepted there"
-            named, row = period if day < 0 else None, rows[cell]
+        out = []
+        for (cell, day, at_us), total in sorted(self._ledger.flows.items()):
             while total:
+                partition = self._ledger.accepted.cells[cell][0]
+                catalogue = self._judges[partition].in_force
+                assert catalogue is not None, "an event was accepted there"
                 part = max(1 - catalogue.cell, min(catalogue.cell - 1, total))
-                out.append(Change(partition, -part, at_us, named, self._chain[1], [row], row, None, cell, day))
+                out.append(self.flow(cell, day, at_us, value=-part))
                 total -= part
-        held = ledger.held_by_others()
-        for cell, row in rows.items():
-            if ledger.accepted.cells[cell][1:5] in held:
-                row.after = row.now - sums[cell]
-            else:
-                row.outcome = ZERO
         return out
+
+    def flow(self, cell: int, day: int, at_us: int, *, value: int = 0, drop: bool = False) -> Change:
+        """One event of a flow; `day` -1: it names the period of the cell."""
+        ledger = self._ledger
+        partition, period, city, indicator, industry, _ = ledger.accepted.cells[cell]
+        if cell not in self.flow_rows:
+            now = None if cell in ledger.accepted.ended_cells else ledger.accepted.cell_sums[cell]
+            row = self._row(city, indicator, industry, period, True, ledger.events[cell], now)
+            self.flow_rows[cell] = row
+            after = self.sum_without(cell)
+            row.after = after if ledger.cell_without(cell, after) else None
+        named, row = period if day < 0 else None, self.flow_rows[cell]
+        return Change(partition, value, at_us, named, self._chain[1], [row], row, None, cell, day, drop)
+
+    def sum_without(self, cell: int) -> int:
+        """Of a flow's cell, without the selection."""
+        return self._ledger.accepted.cell_sums[cell] - self._sums[cell]
+
+    @cached_property
+    def _sums(self) -> Counter[int]:
+        """Cell -> sum of the selection."""
+        sums = Counter[int]()
+        for (cell, _, _), total in self._ledger.flows.items():
+            sums[cell] += total
+        return sums
 
     def stocks(self) -> list[Change]:
         """The levels to set; of a city's stock all partitions and periods together."""
@@ -116,28 +132,27 @@ class _Changes:
         for (city, indicator, industry), cells in trees.items():
             if all(ledger.now[cell] == ledger.without.get(cell) for cell in cells):
                 continue
-            now, without, events = dict[Period, Level](), dict[Period, Level](), Counter[Period]()
+            now, without = dict[Period, dict[int, Level]](), dict[Period, dict[int, Level]]()
+            events = Counter[Period]()
             for cell in cells:
                 period = Period.parse(ledger.accepted.cells[cell][1])
                 events[period] += ledger.events[cell]
                 for own, levels in (now, ledger.now), (without, ledger.without):
                     if cell in levels:
-                        own[period] = max(own.get(period, levels[cell]), levels[cell])
-            sets, stuck = levels_to_set(now, without, self._follow)
+                        own.setdefault(period, {})[levels[cell].partition] = levels[cell]
             fate: list[Row] = []
-            for period, level, over in sets:
-                row = self._row(city, indicator, industry, period.name, False, events[period], over.value)
+            for period, level, over in levels_to_set(now, without, self._follow):
+                held = None if over is None else over.value
+                row = self._row(city, indicator, industry, period.name, False, events.pop(period, 0), held)
                 row.after = level.value
                 fate.append(row)
-                at = level.partition, level.value, level.at_us, period.name
-                out.append(Change(*at, level.source, fate, row, level.seq))
-            for period in stuck:
-                if period in now:
-                    row = self._row(city, indicator, industry, period.name, False, events[period], now[period].value)
-                    row.outcome = STUCK
+                at = level.partition, level.value or 0, level.at_us, period.name
+                out.append(Change(*at, level.source, fate, row, level.seq, drop=level.value is None))
         return out
 
-    def _row(self, city: str, indicator: str, industry: str, period: str, flow: bool, events: int, now: int) -> Row:
+    def _row(
+        self, city: str, indicator: str, industry: str, period: str, flow: bool, events: int, now: int | None
+    ) -> Row:
         self.rows.append(Row(city, indicator, industry, period, flow, self._decimals[indicator], events, now, None))
         return self.rows[-1]
 
@@ -191,7 +206,7 @@ def text_of(change: Change, seq: int) -> bytes:
     row = change.row
     fields: dict[str, object] = {"source": change.source, "seq": seq, "city": row.city, "indicator": row.indicator}
     fields |= {} if row.industry == "all" else {"industry": row.industry}
-    fields |= {"op": "add" if row.flow else "set", "value": None}
+    fields |= {"op": "drop" if change.drop else "add" if row.flow else "set", "value": None}
     fields |= {"at": (EPOCH + timedelta(microseconds=change.at_us)).isoformat().replace("+00:00", "Z")}
     fields |= {} if change.period is None else {"period": change.period}
     value = format(Decimal(change.value).scaleb(-row.decimals), "f")
@@ -204,9 +219,12 @@ def cells_left(change: Change, accepted: Accepted) -> list[list[str]]:
     row = change.row
     key, field = f"cells:{row.period}:{row.city}", f"{row.indicator}/{row.industry}"
     if not row.flow:
-        return [[key, field, f"{change.value} {change.at_us} {change.seq} {change.source}"]]
-    left = [[key, field, str(accepted.cell_sums[change.cell])]]
+        level = NO_LEVEL if change.drop else change.value
+        return [[key, field, f"{level} {change.at_us} {change.seq} {change.source}"]]
+    ended = change.cell in accepted.ended_cells
+    left = [[key, field, GONE if ended else str(accepted.cell_sums[change.cell])]]
     if change.day >= 0:
         _, month, city, indicator, date = accepted.days[change.day]
-        left.append([f"days:{month}:{city}", f"{indicator}@{date}", str(accepted.day_sums[change.day])])
+        text = GONE if change.day in accepted.ended_days else str(accepted.day_sums[change.day])
+        left.append([f"days:{month}:{city}", f"{indicator}@{date}", text])
     return left

@@ -32,7 +32,7 @@ def effect_on(settings: Settings, system: str, cells: Mapping[int, Iterable[list
     board = Board(Definition.parse(control.definition, hub.catalogue, f"{system} in force"), hub.catalogue)
     board.apply(hub.cells.everything())
     board.watermark(hub.cut().watermark_us)
-    before = {(update["entity"], update["period"]): update for update in board.diff().updates}
+    before = {(update["entity"], update["period"]): update["value"] for update in board.diff().updates}
     for partition, rows in cells.items():
         board.apply(hub.cells.apply(Partition(partition), rows, hub.catalogue.version))
     after = board.diff()
@@ -40,12 +40,15 @@ def effect_on(settings: Settings, system: str, cells: Mapping[int, Iterable[list
         {
             "entity": update["entity"],
             "period": update["period"],
-            "now": before[update["entity"], update["period"]]["value"],
+            "now": before.get((update["entity"], update["period"])),
             "after": update["value"],
         }
         for update in after.updates
-        if update["value"] != before[update["entity"], update["period"]]["value"]
     ]
+    for key in after.removed:
+        entity, _, period = key.rpartition("/")
+        values.append({"entity": entity, "period": period, "now": before.get((entity, period)), "after": None})
+    values = [value for value in values if value["now"] != value["after"]]
     values.sort(key=lambda value: (-_change(value["now"], value["after"]), value["period"], value["entity"]))
     tables = {
         f"{delta['ranking']}/{delta['period']}" + (f"/{delta['scope']}" if delta["scope"] else ""): sum(

@@ -1,12 +1,9 @@
 """The compensating events, each judged as the workers will judge it, and what they cannot do, cell by cell.
 
 Invariant: every event of a plan is accepted where it follows what was read, and then every flow's cell and day cell
-holds the sum, every stock's period the level, that it would hold without the selection. What no event can do is told:
-
-    zero     a flow's cell that nobody else has written stays, with the amount 0: an event cannot remove a cell, so it
-             is present where it would be missing
-    stuck    a stock's period in which nobody else has named a level keeps the one that it has
-    refused  the event would be rejected, for the reason given (the catalogue in force no longer knows or allows it)
+holds the sum, every stock's period the level, that it would hold without the selection, and nothing where nothing would
+be. What cannot be done is told: the event would be rejected, for the reason given (the catalogue in force no longer
+knows or allows it).
 """
 
 from __future__ import annotations
@@ -17,8 +14,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from workers.retraction.changes import DONE, STUCK, ZERO, Change, Row, cells_left, changes_of, in_bounds, text_of
+from workers.retraction.changes import DONE, Change, Changes, Row, cells_left, in_bounds, text_of
 from workers.retraction.ledger import Ledger
+from workers.retraction.presence import presence
 from workers.verify.accept import Judge
 from workers.verify.errors import VerifyError
 
@@ -36,7 +34,8 @@ class Message(NamedTuple):
 @dataclass
 class Plan:
     """`compensating`: how many events `messages` hold, in the order of sending; `events`: how many of the source's own
-    are selected in the rows; `cells`: partition -> the rows that it leaves, as the feed has them (absolute).
+    are selected in the rows; `cells`: partition -> the rows that it leaves, as the feed has them (absolute); `drops`:
+    the partitions that a drop goes to.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -44,6 +43,7 @@ class Plan:
     compensating: int = 0
     events: int = 0
     cells: dict[int, list[list[str]]] = field(default_factory=dict)
+    drops: set[int] = field(default_factory=set)
 
     def of(self, *outcomes: str) -> list[Row]:
         """The rows that end so."""
@@ -52,23 +52,31 @@ class Plan:
     @property
     def refused(self) -> list[Row]:
         """The rows whose compensation would be rejected."""
-        return [row for row in self.rows if row.outcome not in (DONE, ZERO, STUCK)]
+        return [row for row in self.rows if row.outcome != DONE]
 
 
 def make_plan(ledger: Ledger, judges: Mapping[int, Judge], now_ms: int) -> Plan:
-    """The plan for what `ledger` holds; `judges` stand behind the last record read, and judge it at `now_ms`."""
+    """The plan for what `ledger` holds; `judges` stand behind the last record read, and judge it at `now_ms`.
+
+    They and the ledger stay as they are: more of the log can be read after it.
+    """
     ledger.take()
-    rows, flows, sets = changes_of(ledger, judges)
-    planner = _Planner(judges, now_ms)
+    after = ledger.accepted.copy()
+    made, planner = Changes(ledger, judges), _Planner({p: judge.copy(after) for p, judge in judges.items()}, now_ms)
+    flows, sets = made.flows(), made.stocks()
     flows = in_bounds(planner.passing(flows), ledger.accepted, judges)
+    flows += planner.passing(presence(ledger, made, flows))
     # Levels have their numbers already: they go first, in the order of these, so that none falls below the window.
     sets = sorted(planner.passing(sets), key=lambda change: (change.partition, change.source, change.seq or 0))
     flows.sort(key=lambda change: (change.partition, change.row.city))  # stable: the order within a city stays
+    rows = made.rows
     for (partition, city), group in groupby([*sets, *flows], lambda change: (change.partition, change.row.city)):
         planner.pack(partition, city, list(group))
     plan = planner.plan
     for change in [*sets, *flows]:
-        plan.cells.setdefault(change.partition, []).extend(cells_left(change, ledger.accepted))
+        plan.cells.setdefault(change.partition, []).extend(cells_left(change, after))
+        if change.drop:
+            plan.drops.add(change.partition)
     plan.rows = sorted(rows, key=lambda row: (row.city, row.indicator, row.industry, row.period))
     plan.events = sum(row.events for row in rows)
     return plan
@@ -92,7 +100,7 @@ class _Planner:
             if reason is not None:
                 for row in change.fate:
                     row.outcome = reason
-        return [change for change in changes if change.row.outcome in (DONE, ZERO)]
+        return [change for change in changes if change.row.outcome == DONE]
 
     def pack(self, partition: int, city: str, changes: list[Change]) -> None:
         """Number a city's changes, and pack them into arrays. Errors: VerifyError, where the judge rejects one."""

@@ -9,21 +9,18 @@ from typing import Any
 from rich.console import Console
 
 from workers.output import people_table
-from workers.retraction.changes import DONE, STUCK, ZERO, Row
+from workers.retraction.changes import DONE, Row
 from workers.retraction.plan import Plan
 from workers.retraction.selection import compensator
 from workers.retraction.send import Found, instant_text
 
 SHOWN = 40
-SAID = {
-    DONE: "as if never sent",
-    ZERO: "nobody else has sent any: stays there with 0, where nothing would be",
-    STUCK: "nobody else has named a level: stays",
-}
 
 
-def as_json(found: Found, sent: bool) -> dict[str, Any]:
-    """One object; amounts are decimal texts in the indicator's unit, null where nothing would stand."""
+def as_json(found: Found, sent: int) -> dict[str, Any]:
+    """One object; `sent`: how many events were. Amounts are decimal texts in the indicator's unit, null where nothing
+    would stand.
+    """
     plan, selection = found.plan, found.selection
     return {
         "source": selection.source,
@@ -35,9 +32,8 @@ def as_json(found: Found, sent: bool) -> dict[str, Any]:
         "known": found.known,
         "events": plan.events,
         "compensating": plan.compensating,
-        "sent": plan.compensating if sent else 0,
-        "zero": len(plan.of(ZERO)),
-        "stuck": len(plan.of(STUCK)),
+        "sent": sent,
+        "missing": sum(row.after is None for row in plan.of(DONE)),
         "refused": dict(Counter(row.outcome for row in plan.refused)),
         "periods": sorted({row.period for row in plan.rows}),
         "rows": [
@@ -62,7 +58,7 @@ def amount(units: int | None, row: Row) -> str | None:
 
 
 def render(found: Found, console: Console, limit: int = SHOWN) -> None:
-    """The table, the sums, and what no event can do."""
+    """The table, the sums, and what cannot be done."""
     plan = found.plan
     if not plan.rows:
         console.print(nothing(found), markup=False, highlight=False)
@@ -71,7 +67,8 @@ def render(found: Found, console: Console, limit: int = SHOWN) -> None:
     table = people_table(*columns, title=f"retract {found.selection.source}")
     for row in plan.rows[: limit or None]:
         cells = (row.city, row.indicator, row.industry, row.period, f"{row.events:,}")
-        table.add_row(*cells, amount(row.now, row), amount(row.after, row) or "-", SAID.get(row.outcome, row.outcome))
+        now, after = (amount(each, row) or "-" for each in (row.now, row.after))
+        table.add_row(*cells, now, after, "as if never sent" if row.outcome == DONE else row.outcome)
     console.print(table)
     for line in said(plan, limit):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -93,16 +90,9 @@ def said(plan: Plan, limit: int = SHOWN) -> list[str]:
         f"{plan.events:,} events in {len(rows):,} cells of {len(cities):,} cities, periods {', '.join(periods)}; "
         f"{plan.compensating:,} compensating events"
     )
-    if plan.of(ZERO):
-        lines.append(
-            f"{len(plan.of(ZERO)):,} cells will hold 0 and stay present: published values there are those of 0, not "
-            "of missing data, until right events come"
-        )
-    if plan.of(STUCK):
-        lines.append(
-            f"{len(plan.of(STUCK)):,} levels stay as they are, since an event cannot unset a level: have a right one "
-            "sent with a later time"
-        )
+    missing = sum(row.after is None for row in plan.of(DONE))
+    if missing:
+        lines.append(f"{missing:,} cells will be missing: nobody else has sent anything for them")
     for reason, n in sorted(Counter(row.outcome for row in plan.refused).items()):
         lines.append(f"{n:,} cells cannot be compensated: the events would be rejected, {reason}{_hint(reason)}")
     return lines

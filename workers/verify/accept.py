@@ -2,7 +2,7 @@
 
 A `Judge` is fed one partition's records in order of offset. What it accepts goes to `Accepted`, as rows that DuckDB
 takes over in chunks; what it counts is kept at each cut that was asked for (a cut is a next offset: it includes what
-lies below it). Cost: about 4 us an event besides the reading, 64 bytes an accepted event until it is handed over.
+lies below it). Cost: about 4 us an event besides the reading, 72 bytes an accepted event until it is handed over.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from workers.verify.errors import VerifyError
 from workers.verify.messages import Unreadable, elements
 from workers.verify.windows import Window
 
-# Of an accepted event's row; all are int64. `day` is -1 where there is none.
-COLUMNS = ("cell", "day", "position", "element", "source", "seq", "at_us", "s")
+# Of an accepted event's row; all are int64. `day` is -1 where there is none; `dropped` is 1 of a drop, else 0.
+COLUMNS = ("cell", "day", "position", "element", "source", "seq", "at_us", "s", "dropped")
 
 
 @dataclass
@@ -28,7 +28,8 @@ class Accepted:
 
     `cells[i]` = (partition, period, city, indicator, industry, is a flow), `days[i]` = (partition, month, city,
     indicator, date), the sums beside them are running ones; `sources[name]` is its number; `rows` holds len(COLUMNS)
-    integers an event.
+    integers an event. `ended_cells`, `ended_days`: numbers of the flows' cells that a drop ended, and that nothing has
+    brought back: they hold 0, and are not there.
     """
 
     cells: list[tuple[int, str, str, str, str, bool]] = field(default_factory=list)
@@ -37,6 +38,21 @@ class Accepted:
     day_sums: array[int] = field(default_factory=lambda: array("q"))
     sources: dict[str, int] = field(default_factory=dict)
     rows: array[int] = field(default_factory=lambda: array("q"))
+    ended_cells: set[int] = field(default_factory=set)
+    ended_days: set[int] = field(default_factory=set)
+
+    def copy(self) -> Accepted:
+        """Another with the same in it."""
+        return Accepted(
+            self.cells[:],
+            self.days[:],
+            self.cell_sums[:],
+            self.day_sums[:],
+            dict(self.sources),
+            self.rows[:],
+            set(self.ended_cells),
+            set(self.ended_days),
+        )
 
 
 @dataclass(frozen=True)
@@ -124,6 +140,15 @@ class Judge:
         window = self._windows.get(source)
         return None if window is None else window.top
 
+    def copy(self, accepted: Accepted) -> Judge:
+        """Another that stands where this one does, and gives what it accepts to a copy of our `accepted`. No cuts."""
+        other = Judge(self.partition, self._checks, accepted, ())
+        other.elements, other.catalogues = self.elements, self.catalogues[:]
+        other._catalogue_met, other._watermark = self._catalogue_met, self._watermark
+        other._cells, other._days, other._counts = dict(self._cells), dict(self._days), Counter(self._counts)
+        other._windows = {source: window.copy() for source, window in self._windows.items()}
+        return other
+
     def finish(self) -> None:
         """No record follows below the cuts that are left."""
         for cut in self._cuts:
@@ -132,7 +157,7 @@ class Judge:
 
     def _apply(self, offset: int, index: int, event: Event, limits: Catalogue) -> str:
         """Checks 13 and 14, and what an accepted event leaves behind; the outcome as it is counted."""
-        source, seq, city, indicator, industry, flow, s, at, period, day = event
+        source, seq, city, indicator, industry, flow, s, at, period, day, drop = event
         window = self._windows.get(source)
         if window is not None:
             outcome = window.judge(seq, limits.window, limits.jump)
@@ -160,6 +185,14 @@ class Judge:
                     out.days.append((self.partition, period, city, indicator, day))
                     out.day_sums.append(0)
                 out.day_sums[day_cell] = day_total
+            if drop:
+                if not total:
+                    out.ended_cells.add(cell)
+                if day_cell is not None and not day_total:
+                    out.ended_days.add(day_cell)
+            elif out.ended_cells or out.ended_days:
+                out.ended_cells.discard(cell)
+                out.ended_days.discard(-1 if day_cell is None else day_cell)
 
         if window is None:
             self._windows[source] = Window(seq, limits.window)
@@ -168,7 +201,7 @@ class Judge:
         if self._watermark is None or at > self._watermark:
             self._watermark = at
         number = out.sources.setdefault(source, len(out.sources))
-        out.rows.extend((cell, -1 if day_cell is None else day_cell, offset, index, number, seq, at, s))
+        out.rows.extend((cell, -1 if day_cell is None else day_cell, offset, index, number, seq, at, s, drop))
         return "accepted"
 
     def _snapshot(self, at: int) -> None:

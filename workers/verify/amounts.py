@@ -2,7 +2,7 @@
 
 Integers are summed as HUGEINT, so nothing overflows. Tables (all in one in-memory DuckDB):
 
-    event(cell, day, position, element, source, seq, at_us, s)      an accepted event; s in units of 10^-decimals
+    event(cell, day, position, element, source, seq, at_us, s, dropped)  an accepted event; s in units of 10^-decimals
     cell(id, partition, period, city, indicator, industry, flow)
     day(id, partition, month, city, indicator, date)
     source(id, name)
@@ -84,25 +84,36 @@ def table(con: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, str],
 def cells_at(con: duckdb.DuckDBPyConnection, suffix: str, cut: Mapping[int, int]) -> None:
     """Tables `cells_<suffix>`(partition, period, city, indicator, industry, flow, s, at_us, source, seq) and
     `days_<suffix>`(partition, month, city, indicator, date, s) of the events below the cut (partition -> next
-    offset).
+    offset). `s` is NULL where the greatest entry of a stock says that there is no level.
+
+    A flow's cell is not there where its events add up to 0 and the last of them is a drop: any drop that found 0 and
+    was followed by something has been undone by what followed.
     """
     table(con, "cut", {"partition": "INT", "next": "BIGINT"}, cut.items())
+    for of in ("cell", "day"):
+        con.execute(f"""
+            CREATE OR REPLACE TABLE ended_{of} AS
+            SELECT e.{of} AS id FROM event e JOIN cell c ON e.cell = c.id JOIN cut USING (partition)
+            WHERE c.flow AND e.position < cut.next
+            AND e.{of} IN (SELECT {of} FROM event WHERE dropped = 1 AND {of} >= 0)
+            GROUP BY e.{of} HAVING sum(e.s) = 0 AND arg_max(e.dropped, (e.position, e.element)) = 1""")
     con.execute(f"""
         CREATE OR REPLACE TABLE cells_{suffix} AS
         WITH included AS (
-            SELECT c.*, e.s, e.at_us, e.seq, source.name AS source
+            SELECT c.*, e.s, e.at_us, e.seq, e.dropped, source.name AS source
             FROM event e JOIN cell c ON e.cell = c.id JOIN cut USING (partition) JOIN source ON e.source = source.id
-            WHERE e.position < cut.next
+            WHERE e.position < cut.next AND c.id NOT IN (SELECT id FROM ended_cell)
         )
         SELECT partition, period, city, indicator, industry, flow,
                CAST(sum(s) AS HUGEINT) AS s, NULL::BIGINT AS at_us, NULL::VARCHAR AS source, NULL::BIGINT AS seq
         FROM included WHERE flow GROUP BY ALL
         UNION ALL
-        SELECT partition, period, city, indicator, industry, flow, CAST(s AS HUGEINT), at_us, source, seq FROM (
+        SELECT partition, period, city, indicator, industry, flow,
+               CASE WHEN dropped = 0 THEN CAST(s AS HUGEINT) END, at_us, source, seq FROM (
             SELECT DISTINCT ON (id) * FROM included WHERE NOT flow ORDER BY id, {GREATEST}
         )""")
     con.execute(f"""
         CREATE OR REPLACE TABLE days_{suffix} AS
         SELECT d.partition, d.month, d.city, d.indicator, d.date, CAST(sum(e.s) AS HUGEINT) AS s
         FROM event e JOIN day d ON e.day = d.id JOIN cut USING (partition)
-        WHERE e.position < cut.next GROUP BY ALL""")
+        WHERE e.position < cut.next AND d.id NOT IN (SELECT id FROM ended_day) GROUP BY ALL""")

@@ -31,7 +31,7 @@ from workers.verify.times import Calendar
 from workers.verify.to_date import to_date
 from workers.verify.tree import ROOT
 
-# Events handed to DuckDB at a time: 64 bytes each.
+# Events handed to DuckDB at a time: 72 bytes each.
 CHUNK_EVENTS = 200_000
 
 
@@ -194,7 +194,8 @@ def _evaluated(world: World, grid: Grid, gone: Bools) -> Evaluated:
 
 _REDIS_CELLS = """
     SELECT partition, 'cells:' || period || ':' || city, indicator || '/' || industry,
-           CASE WHEN flow THEN CAST(s AS VARCHAR) ELSE concat(s, ' ', at_us, ' ', seq, ' ', source) END
+           CASE WHEN flow THEN CAST(s AS VARCHAR)
+                ELSE concat(coalesce(CAST(s AS VARCHAR), '-'), ' ', at_us, ' ', seq, ' ', source) END
     FROM cells_redis"""
 _REDIS_DAYS = (
     "SELECT partition, 'days:' || month || ':' || city, indicator || '@' || date, CAST(s AS VARCHAR) FROM days_redis"

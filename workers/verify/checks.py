@@ -20,9 +20,17 @@ MEMO_ENTRIES = 100_000
 
 
 # An element that passed: source, seq, city, indicator, industry, whether it is a flow, s in units of 10^-decimals, at
-# in us, period, local date or None where the event names its period. (A plain tuple: a named one takes longer to make
-# than all look-ups.)
-Event = tuple[str, int, str, str, str, bool, int, int, str, str | None]
+# in us, period, local date or None where the event names its period, whether it is a drop. (A plain tuple: a named one
+# takes longer to make than all look-ups.)
+Event = tuple[str, int, str, str, str, bool, int, int, str, str | None, bool]
+
+
+def float_of(value: float) -> float:
+    """The nearest double; of an integer beyond the largest, infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 class Checks:
@@ -80,13 +88,14 @@ class Checks:
             return "unknown-industry"
         if not self._is_allowed(source, indicator):
             return "not-allowed"
-        if op != ("add" if known.flow else "set"):
+        drop = op == "drop"
+        if drop:
+            if float_of(value) != 0.0:
+                return "bad-op"
+        elif op != ("add" if known.flow else "set"):
             return "bad-op"
 
-        try:
-            v = float(value)
-        except OverflowError:  # an integer beyond the largest double
-            return "overflow"
+        v = float_of(value)
         product = v * known.scale
         if not math.isfinite(product):
             return "overflow"
@@ -111,8 +120,8 @@ class Checks:
         if at > timestamp_ms * 1000 + catalogue.future_s * SECOND_US:
             return "from-the-future"
         if period is not None:
-            return source, seq, city, indicator, industry, known.flow, s, at, period, None
-        return source, seq, city, indicator, industry, known.flow, s, at, month, day
+            return source, seq, city, indicator, industry, known.flow, s, at, period, None, drop
+        return source, seq, city, indicator, industry, known.flow, s, at, month, day, drop
 
     def _is_source(self, source: str) -> bool:
         if not 1 <= len(source) <= 64 or any(c < "!" or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in source):

@@ -66,9 +66,14 @@ class Log:
             return {p: self._bounds(consumer, topic, p) for p in partitions}
 
     def read(
-        self, topic: str, ends: Mapping[int, int], done: Callable[[int], bool] = lambda partition: False
+        self,
+        topic: str,
+        ends: Mapping[int, int],
+        done: Callable[[int], bool] = lambda partition: False,
+        begins: Mapping[int, int] | None = None,
     ) -> Iterator[Record]:
-        """Records below `ends` (partition -> offset, exclusive), from the beginning on, in order within a partition.
+        """Records below `ends` (partition -> offset, exclusive), in order within a partition; from the beginning on, or
+        from the offsets `begins`.
 
         A partition ends early when `done` says so. VerifyError when a partition stands still before its end.
         """
@@ -77,7 +82,8 @@ class Log:
             return
         with self._consumer() as consumer:
             # By number, as librdkafka takes half a second to find out what "the beginning" is.
-            consumer.assign([TopicPartition(topic, p, self._bounds(consumer, topic, p)[0]) for p in left])
+            first_of = {p: max((begins or {}).get(p, 0), self._bounds(consumer, topic, p)[0]) for p in left}
+            consumer.assign([TopicPartition(topic, p, offset) for p, offset in first_of.items()])
 
             def finish(partition: int) -> None:
                 del left[partition]

@@ -20,7 +20,7 @@ from workers.verify.errors import VerifyError
 ATTEMPTS = 200
 TIMEOUT_S = 60.0  # of one answer: a whole partition
 
-SCHEMA = 1  # of the keys that are read here
+SCHEMAS = (1, 2)  # of the keys that are read here; what 1 says, 2 says in the same way
 T = TypeVar("T")
 
 
@@ -44,6 +44,16 @@ def read_offsets(url: str, partitions: Iterable[int]) -> dict[int, int]:
 
     def read(client: redis.Redis) -> dict[int, int]:
         return {p: int(client.hget(f"{{tw:{p}}}:meta", "offset") or 0) for p in partitions}
+
+    return _with_client(url, read)
+
+
+def read_schemas(url: str, partitions: Iterable[int]) -> dict[int, int | None]:
+    """The schema version of each partition's state, None where there is no state. VerifyError as `read_offsets`."""
+
+    def read(client: redis.Redis) -> dict[int, int | None]:
+        metas = {p: client.hgetall(f"{{tw:{p}}}:meta") for p in partitions}
+        return {p: int(meta.get(b"schema", b"1")) if meta else None for p, meta in metas.items()}
 
     return _with_client(url, read)
 
@@ -81,9 +91,9 @@ def _read_partition(client: redis.Redis, partition: int) -> PartitionState:
             except redis.WatchError:
                 continue
             stored = meta.get(b"schema", b"1").decode()
-            if meta and stored != str(SCHEMA):
+            if meta and stored not in map(str, SCHEMAS):
                 raise VerifyError(
-                    f"partition {partition}: Redis holds schema version {stored}, this verify reads {SCHEMA}; "
+                    f"partition {partition}: Redis holds schema version {stored}, this verify reads {SCHEMAS[-1]}; "
                     "use that of the workers' version"
                 )
             return PartitionState(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stream.topics import EVENTS
-from workers.verify.accept import Accepted, Judge
+from workers.verify.accept import COLUMNS, Accepted, Judge
 from workers.verify.batch import CHUNK_EVENTS, Batch
 from workers.verify.catalogue import Catalogue, record_catalogue
 from workers.verify.checks import Checks
@@ -51,7 +51,7 @@ def replay(
         for record in log.read(EVENTS, {p: min(ends[p], highs[p]) for p in cuts}):
             judges[record.partition].record(record.offset, record.timestamp_ms, record.key, record.value)
             read += 1
-            if len(accepted.rows) >= CHUNK_EVENTS * 8:
+            if len(accepted.rows) >= CHUNK_EVENTS * len(COLUMNS):
                 batch.add(accepted)
             if read % 10_000 == 0 and time.monotonic() - told >= PROGRESS_S:
                 told = time.monotonic()

@@ -76,7 +76,7 @@ def amounts(con: duckdb.DuckDBPyConnection, suffix: str, definition: Definition,
             SELECT part.period, c.period AS cell, c.city AS code, c.indicator, c.industry, c.flow, c.s,
                    c.at_us, c.source, c.seq
             FROM cells_{suffix} c JOIN part ON c.period = part.part
-            WHERE c.indicator IN (SELECT indicator FROM wanted)
+            WHERE c.indicator IN (SELECT indicator FROM wanted) AND c.s IS NOT NULL
         ), latest AS (
             SELECT DISTINCT ON (period, code, indicator, industry) *
             FROM contributing WHERE NOT flow ORDER BY period, code, indicator, industry, {GREATEST}, s DESC

@@ -18,6 +18,12 @@ class Window:
         self.width = width
         self.marks = {seq}
 
+    def copy(self) -> Window:
+        """Another with the same marks."""
+        other = Window(self.top, self.width)
+        other.marks = set(self.marks)
+        return other
+
     def judge(self, seq: int, width: int, jump: int) -> str | None:
         """None when `seq` is new, else `duplicate` or the reject reason. Changes nothing."""
         if seq > self.top:
