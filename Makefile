@@ -7,6 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN  := $(VENV)/bin
 TEST_JOBS ?= 2
+SERVER_JOBS ?= $(if $(filter 0,$(TEST_JOBS)),0,3)
 # What the environment was made from. The stamp's name holds it, so that nothing to do costs one hash of two files.
 KEY   := $(shell cat requirements.txt pyproject.toml | sha256sum | cut -c1-16)
 STAMP := $(VENV)/.ready-$(KEY)
@@ -41,11 +42,13 @@ demo: setup
 	@$(BIN)/tidewatch demo
 
 # Pure tests come first: they take seconds, so a broken formula is seen before a server starts.
-# Two files at a time, each process with servers of its own: most of a server test is waiting. TEST_JOBS=0: one after the other.
+# Files side by side, each process with servers of its own; most of a server test is waiting, so there are more than cores.
+# What measures how much a worker can take comes last, alone. TEST_JOBS=0: one after the other.
 test: setup
 	$(BIN)/python -m pytest -m "not servers" -n $(TEST_JOBS) --dist loadfile
 	$(BIN)/python -m workers.local.training
-	$(BIN)/python -m pytest -m servers -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/python -m pytest -m "servers and not alone" -n $(SERVER_JOBS) --dist loadfile --no-loadscope-reorder --durations=15
+	$(BIN)/python -m pytest -m alone
 
 # Faults by a seeded schedule over real servers while events flow, and every check after each round (tests/chaos/soak.py).
 soak: setup

@@ -49,7 +49,6 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 # Files of server tests that take longest begin first: a process that has nothing left must not wait long for another.
-# Not test_backpressure.py, as long as they are: it measures what a worker can take, beside as little else as may be.
 LONGEST = (
     "test_soak.py",
     "test_commands.py",

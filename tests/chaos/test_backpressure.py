@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.backpressure import Pressure, run_flood, run_slow
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

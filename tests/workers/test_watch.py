@@ -1,4 +1,7 @@
-"""What an owner asks Redis about its partitions, at a distance: all at once, and not what a flush has just told."""
+"""What an owner asks Redis about its partitions, at a distance: all at once, and not what a flush has just told.
+
+On servers of its own: the shared ones may have a log of fewer partitions.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,13 @@ class Far:
 
 
 @pytest.fixture
-async def far(servers: Servers) -> AsyncIterator[Far]:
-    prepare_topics(Settings(kafka=servers.kafka, redis=servers.redis, partitions=len(PARTITIONS)))
-    port = urlsplit(servers.redis).port
+async def far(own_servers: Servers) -> AsyncIterator[Far]:
+    prepare_topics(Settings(kafka=own_servers.kafka, redis=own_servers.redis, partitions=len(PARTITIONS)))
+    port = urlsplit(own_servers.redis).port
     assert port is not None
     with Network() as network:
         proxy = network.proxy(port)
-        settings = Settings(kafka=servers.kafka, redis=f"redis://{proxy.address}/0")
+        settings = Settings(kafka=own_servers.kafka, redis=f"redis://{proxy.address}/0")
         async with make_redis(settings.redis) as client:
             await client.flushall()
             worker = make_ingest(settings, Health("ingest"), client)
