@@ -163,6 +163,12 @@ def _in_sync(replication: int | None) -> dict[str, str]:
     return {} if replication is None else {"min.insync.replicas": str(replication // 2 + 1 if replication > 2 else 1)}
 
 
+def _passes(error: KafkaError) -> bool:
+    """Whether the request got no answer: the broker, or the client's connection to it, went away meanwhile."""
+    lost = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._DESTROY_BROKER)
+    return bool(error.retriable()) or error.code() in lost
+
+
 def ensure_topics(
     address: str,
     partitions: int,
@@ -209,6 +215,8 @@ def ensure_topics(
                 try:
                     future.result()
                     created.append(name)
-                except KafkaException as error:
-                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                        raise StreamError(f"topic {name} cannot be created: {error.args[0].str()}") from None
+                except KafkaException as failure:
+                    error: KafkaError = failure.args[0]
+                    # Asked again: it may have been created all the same.
+                    if error.code() != KafkaError.TOPIC_ALREADY_EXISTS and not _passes(error):
+                        raise StreamError(f"topic {name} cannot be created: {error.str()}") from None

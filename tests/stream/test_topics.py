@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import time
 import weakref
+from concurrent.futures import Future
 from itertools import product
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Producer
+import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from stream.tail import high_watermarks, read_to
-from stream.topics import EVENTS, REVISIONS, UPDATES, Broker, all_topics
+from stream.topics import EVENTS, REVISIONS, UPDATES, Broker, Topic, all_topics, ensure_topics
 from tests.waiting import eventually
 
 HOUR_MS = 3_600_000
@@ -44,6 +46,29 @@ def test_what_a_worker_writes_whose_clock_is_hours_off_is_taken(kafka: str) -> N
         kind, stamp_ms = message.timestamp()
         assert kind == TIMESTAMP_LOG_APPEND_TIME
         assert abs(stamp_ms - now_ms) < HOUR_MS
+
+
+def test_a_request_that_is_lost_is_made_again(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the chaos trial (set-up b, seed 108, at the start): the client exchanged its handle of a broker just
+    then, and the command ended. That cannot be had at will, so the first request's answers are made up.
+    """
+    name = f"lost-{uuid4()}"
+    monkeypatch.setattr("stream.topics.all_topics", lambda partitions: [Topic(name, partitions)])
+    asked = 0
+    create = AdminClient.create_topics
+
+    def lost_once(admin: AdminClient, topics: list[NewTopic], **how: Any) -> dict[str, Future[None]]:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            return create(admin, topics, **how)
+        lost: Future[None] = Future()
+        lost.set_exception(KafkaException(KafkaError(KafkaError._DESTROY_BROKER)))
+        return {name: lost}
+
+    monkeypatch.setattr(AdminClient, "create_topics", lost_once)
+    assert ensure_topics(kafka, 1) == [name]
+    assert asked == 2
 
 
 def test_compaction_takes_nothing_of_a_revision_that_may_not_be_evaluated_yet(kafka: str) -> None:
